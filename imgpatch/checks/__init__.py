@@ -1,0 +1,1 @@
+"""One import failure, or a close family of them, a module."""

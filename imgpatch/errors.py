@@ -1,0 +1,57 @@
+"""Every way imgpatch stops, each with the exit code the command line gives it.
+
+ImgpatchError
+├── UsageError         2   what was asked for makes no sense
+├── RefusedError       3   stopped before anything was written
+│   ├── FormatError        a file is outside its format where that matters
+│   ├── UnsupportedGuestError
+│   └── StalePlanError
+├── CommitError        4   stopped after something was written
+└── VerifyError        5   what was written does not read back as planned
+"""
+
+from __future__ import annotations
+
+
+class ImgpatchError(Exception):
+    """A message says what, where, what was found and what was wanted; the hint says what to do."""
+
+    exit_code = 70
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(ImgpatchError):
+    exit_code = 2
+
+
+class RefusedError(ImgpatchError):
+    """Stopped before anything was written."""
+
+    exit_code = 3
+
+
+class FormatError(RefusedError):
+    """A file's contents are outside its format, where that cannot be passed over."""
+
+
+class UnsupportedGuestError(RefusedError):
+    """The image is sound, but what is in it is not something imgpatch can treat."""
+
+
+class StalePlanError(RefusedError):
+    """The guest is not what the plan was made from."""
+
+
+class CommitError(ImgpatchError):
+    """Stopped after something was written; the hint tells the way back."""
+
+    exit_code = 4
+
+
+class VerifyError(ImgpatchError):
+    """What was written does not read back as planned."""
+
+    exit_code = 5

@@ -1,0 +1,1 @@
+"""Plans and inspections as text and as JSON."""

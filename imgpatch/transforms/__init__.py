@@ -1,0 +1,7 @@
+"""The transforms, in the order in which they run; each reads what the ones before it leave."""
+
+from __future__ import annotations
+
+from imgpatch.plan import Transform
+
+TRANSFORMS: tuple[Transform, ...] = ()

@@ -19,6 +19,8 @@ class Device:
             None where nothing is recognised.
         parttype: a GPT type GUID in lower case, or an MBR type as `0x83`.
         size: bytes.
+        dm_uuid: the device mapper UUID of a logical volume, `LVM-` with the UUIDs of group and volume
+            without hyphens, as `/dev/disk/by-id/dm-uuid-...` has it; None where it is not known.
     """
 
     disk: int | None = None
@@ -31,6 +33,7 @@ class Device:
     partlabel: str | None = None
     parttype: str | None = None
     size: int = 0
+    dm_uuid: str | None = None
 
     @property
     def name(self) -> str:

@@ -1,0 +1,164 @@
+"""Finds the root file system and mounts the guest as its own fstab says.
+
+Everything is mounted writable, since the drives are overlays or snapshots: that is what replays a
+journal, in a preview as in apply, without the image being touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import posixpath
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from imgpatch import devices as device_names
+from imgpatch.errors import UnsupportedGuestError
+from imgpatch.formats import fstab
+from imgpatch.images.appliance import Appliance, ApplianceError
+from imgpatch.storage import Device, Disk, Storage
+
+LINUX_TYPES = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "jfs"})
+"""What a root may be (documents R-40)."""
+
+ENCRYPTED_TYPES = frozenset({"crypto_LUKS", "BitLocker"})
+NEEDED_BELOW = ("/boot", "/efi", "/etc", "/usr", "/var")
+"""Mount points whose files are read or written; /home and data disks stay unmounted."""
+
+NEEDED_TYPES = LINUX_TYPES | {"vfat", "msdos"}
+OPTIONS = "noatime"
+REPLAYED = re.compile(
+    r"(EXT4-fs|XFS|BTRFS)[^(]*\((?:device )?(\S+?)\):? .*(recovery|log.replay)", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mounted:
+    """What is mounted where.
+
+    Attributes:
+        points: mount point -> the device's name in the appliance.
+    """
+
+    points: Mapping[str, str]
+    messages: tuple[str, ...]
+
+
+def mount_guest(appliance: Appliance, disks: tuple[Disk, ...], devices: Mapping[str, Device]) -> Mounted:
+    """Mounts the one root there is, and below it what its fstab names.
+
+    Raises:
+        UnsupportedGuestError: there is no root, there are several, or it is encrypted.
+    """
+    failures: dict[str, str] = {}
+    roots = [name for name in devices if _is_root(appliance, name, devices[name], failures)]
+    if not roots:
+        raise _no_root(devices, failures)
+    if len(roots) > 1:
+        names = ", ".join(devices[name].name for name in roots)
+        raise UnsupportedGuestError(
+            f"several file systems look like the root of a Linux system: {names}",
+            hint="the service refuses such a machine too (documents R-28): give the disks of one system only",
+        )
+    root = roots[0]
+    appliance.mount_options(OPTIONS, root, "/")
+    points = {"/": root}
+    messages = []
+    storage = Storage(disks, tuple(devices.values()))
+    for point, device in _wanted(appliance, storage):
+        name = next(n for n, d in devices.items() if d == device)
+        try:
+            appliance.mount_options(OPTIONS, name, point)
+            points[point] = name
+        except ApplianceError as error:
+            messages.append(f"{point}: {device.name} could not be mounted there: {error}")
+    messages += _replayed(appliance, devices)
+    return Mounted(points, tuple(messages))
+
+
+def _is_root(appliance: Appliance, name: str, device: Device, failures: dict[str, str]) -> bool:
+    if device.fstype not in LINUX_TYPES:
+        return False
+    try:
+        appliance.mount_options(OPTIONS, name, "/")
+    except ApplianceError as error:
+        failures[name] = str(error)
+        return False
+    try:
+        here = _present(appliance, "/", ["etc", "usr", "bin", "@", "@rootfs", "root"])
+        if device.fstype == "btrfs" and "etc" not in here:
+            _refuse_subvolumes(appliance, device, here)
+        return "etc" in here and bool({"usr", "bin"} & here)
+    finally:
+        appliance.umount("/")
+
+
+def _refuse_subvolumes(appliance: Appliance, device: Device, here: set[str]) -> None:
+    for name in sorted(here & {"@", "@rootfs", "root"}):
+        if "etc" in _present(appliance, f"/{name}", ["etc"]):
+            raise UnsupportedGuestError(
+                f"{device.name}: the root is the Btrfs subvolume {name!r}",
+                hint="the service does not support Btrfs subvolumes (documents R-41): move the system to the "
+                "top level, to ext4 or to XFS, or use import-snapshot, which changes nothing in the disk",
+            )
+
+
+def _present(appliance: Appliance, folder: str, names: list[str]) -> set[str]:
+    stats = appliance.lstatnslist(folder, names)
+    return {name for name, stat in zip(names, stats, strict=True) if stat["st_ino"] != -1}
+
+
+def _no_root(devices: Mapping[str, Device], failures: Mapping[str, str]) -> UnsupportedGuestError:
+    encrypted = [d.name for d in devices.values() if d.fstype in ENCRYPTED_TYPES]
+    if encrypted:
+        return UnsupportedGuestError(
+            f"{', '.join(encrypted)}: encrypted, and no root file system can be read outside it",
+            hint="the service does not support encrypted volumes (documents R-43): decrypt it in the guest",
+        )
+    if any(d.fstype == "ntfs" for d in devices.values()):
+        return UnsupportedGuestError(
+            "this looks like a Windows system (NTFS, and no root of a Linux system)",
+            hint="this version treats Linux guests only",
+        )
+    if failures:
+        name, error = next(iter(failures.items()))
+        return UnsupportedGuestError(
+            f"{devices[name].name}: the {devices[name].fstype} file system could not be mounted: {error}",
+            hint="repair it with its own fsck in the guest or a rescue system, then try again",
+        )
+    held = ", ".join(f"{d.name} holds {d.fstype or 'nothing known'}" for d in devices.values())
+    return UnsupportedGuestError(
+        f"no root file system of a Linux system found: {held or 'the disks hold nothing'}",
+        hint="give all disks of the machine, the one it boots from first",
+    )
+
+
+def _wanted(appliance: Appliance, storage: Storage) -> Iterable[tuple[str, Device]]:
+    """The mounts that are needed, outermost first; the first line of a mount point counts."""
+    found: dict[str, Device] = {}
+    text = ""
+    if _present(appliance, "/etc", ["fstab"]):
+        text = appliance.read_file("/etc/fstab").decode("utf-8", "surrogateescape")
+    for entry in fstab.entries(text):
+        point = posixpath.normpath(entry.fs_file)
+        if point == "/" or not any(point == p or point.startswith(f"{p}/") for p in NEEDED_BELOW):
+            continue
+        device = device_names.resolve(entry.fs_spec, storage)
+        if device is not None and device.fstype in NEEDED_TYPES:
+            found.setdefault(point, device)
+    return sorted(found.items(), key=lambda item: item[0].count("/"))
+
+
+def _replayed(appliance: Appliance, devices: Mapping[str, Device]) -> Iterable[str]:
+    """What the kernel says of journals it replayed; where its log cannot be had, nothing is said."""
+    output = ""
+    with contextlib.suppress(ApplianceError):
+        output = appliance.debug("sh", ["dmesg"])
+    names = {match[2] for match in map(REPLAYED.search, output.split("\n")) if match}
+    by_kernel_name = {name.removeprefix("/dev/"): device for name, device in devices.items()}
+    for name in sorted(names):
+        device = by_kernel_name.get(name)
+        yield (
+            f"{device.name if device else name}: not cleanly unmounted; its journal was replayed in an "
+            "overlay, the image itself is untouched"
+        )

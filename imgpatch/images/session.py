@@ -1,0 +1,283 @@
+"""A guest in an appliance: its file systems mounted by its own fstab, its files read and written.
+
+with open_session(images, settings, writable=False) as session:
+    session.guest      a Guest
+    session.files      what commit.py writes through
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import posixpath
+import stat as stat_bits
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from imgpatch.commit import Details, Space
+from imgpatch.guest import Guest, Kind, Stat
+from imgpatch.images.appliance import Appliance, ApplianceError, Drive, Settings, launch
+from imgpatch.images.layout import find_devices
+from imgpatch.images.mounting import Mounted, mount_guest
+from imgpatch.storage import Storage
+
+ETC_LIMIT_KIB = 64 * 1024
+"""/etc is fetched as one archive, unless it is larger than any real one."""
+
+FOLDING = frozenset({"vfat", "msdos", "ntfs", "exfat"})
+NO_ATTRIBUTES = frozenset({"vfat", "msdos", "exfat"})
+NO_INODES = frozenset({"vfat", "msdos", "exfat", "btrfs"})
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An open guest.
+
+    Attributes:
+        messages: what the user should know of the opening: a journal replayed, a volume not mounted.
+    """
+
+    guest: Guest
+    files: ApplianceFiles
+    appliance: Appliance
+    messages: tuple[str, ...]
+
+
+@contextlib.contextmanager
+def open_session(drives: Sequence[Drive], sizes: Sequence[int], settings: Settings) -> Iterator[Session]:
+    """Launches once, finds the root and mounts what the guest's fstab names.
+
+    Args:
+        drives: the disks of the machine, in order.
+        sizes: their virtual sizes in bytes.
+        settings: how this machine starts appliances.
+
+    Raises:
+        UnsupportedGuestError: no root, several, or an encrypted one.
+        ApplianceError: libguestfs could not do it.
+    """
+    with launch(drives, settings) as appliance:
+        disks, devices = find_devices(appliance, sizes)
+        mounted = mount_guest(appliance, disks, devices)
+        storage = Storage(
+            disks, tuple(devices.values()), {p: devices[name] for p, name in mounted.points.items()}
+        )
+        types = {point: device.fstype or "" for point, device in storage.mounts.items()}
+        tree = ApplianceTree(appliance, types)
+        yield Session(Guest(tree, storage), ApplianceFiles(appliance, types), appliance, mounted.messages)
+        _leave(appliance, mounted)
+
+
+def _leave(appliance: Appliance, mounted: Mounted) -> None:
+    if mounted.points:
+        appliance.umount_all()
+
+
+class ApplianceTree:
+    """Files of the mounted guest; each is asked for once."""
+
+    def __init__(self, appliance: Appliance, types: Mapping[str, str]) -> None:
+        self._appliance = appliance
+        self._types = types
+        self._stats: dict[str, Stat | None] = {}
+        self._names: dict[str, Sequence[str]] = {}
+        self._contents: dict[str, bytes] = {}
+        if appliance.du("/etc") <= ETC_LIMIT_KIB:
+            self._fetch("/etc")
+
+    def lstat(self, path: str) -> Stat | None:
+        if path not in self._stats:
+            parent = posixpath.dirname(path)
+            known = self._names.get(parent)
+            missing = known is not None and posixpath.basename(path) not in known
+            self._stats[path] = None if missing and path != "/" else _lstat(self._appliance, path)
+        return self._stats[path]
+
+    def listdir(self, path: str) -> Sequence[str]:
+        if path not in self._names:
+            stat = self.lstat(path)
+            is_directory = stat is not None and stat.kind is Kind.DIRECTORY
+            self._names[path] = _listdir(self._appliance, path) if is_directory else ()
+        return self._names[path]
+
+    def read(self, path: str) -> bytes:
+        if path not in self._contents:
+            stat = self.lstat(path)
+            self._contents[path] = self._appliance.read(path, stat.size if stat else 0)
+        return self._contents[path]
+
+    def folds_case(self, path: str) -> bool:
+        return _fstype(path, self._types) in FOLDING
+
+    def _fetch(self, folder: str) -> None:
+        """Takes a whole folder in one call; a file read alone costs 0.1 s under emulation."""
+        with tempfile.NamedTemporaryFile(prefix="imgpatch-") as file:
+            self._appliance.tar_out(folder, file.name)
+            data = Path(file.name).read_bytes()
+        names: dict[str, list[str]] = {}
+        with tarfile.open(fileobj=io.BytesIO(data), encoding="utf-8", errors="surrogateescape") as archive:
+            for member in archive:
+                path = posixpath.normpath(posixpath.join(folder, member.name))
+                self._stats[path] = _tar_stat(member)
+                if member.isdir():
+                    names.setdefault(path, [])
+                if path != folder:
+                    names.setdefault(posixpath.dirname(path), []).append(posixpath.basename(path))
+                content = archive.extractfile(member) if member.isreg() or member.islnk() else None
+                if content is not None:
+                    self._contents[path] = content.read()
+                    self._stats[path] = _sized(self._stats[path], len(self._contents[path]))
+        self._names |= {path: tuple(sorted(children)) for path, children in names.items()}
+
+
+class ApplianceFiles:
+    """Writes for commit.py; see `commit.Files`."""
+
+    def __init__(self, appliance: Appliance, types: Mapping[str, str]) -> None:
+        self._appliance = appliance
+        self._types = types
+
+    def details(self, path: str) -> Details | None:
+        raw = _lstatns(self._appliance, path)
+        if raw is None:
+            return None
+        xattrs: list[dict[str, Any]] = []
+        if _fstype(path, self._types) not in NO_ATTRIBUTES:
+            xattrs = self._appliance.lgetxattrs(path)
+        return Details(
+            kind=_kind(raw["st_mode"]),
+            mode=stat_bits.S_IMODE(raw["st_mode"]),
+            uid=raw["st_uid"],
+            gid=raw["st_gid"],
+            size=raw["st_size"],
+            atime=raw["st_atime_sec"] * 10**9 + raw["st_atime_nsec"],
+            mtime=raw["st_mtime_sec"] * 10**9 + raw["st_mtime_nsec"],
+            xattrs=tuple(sorted((x["attrname"], bytes(x["attrval"])) for x in xattrs)),
+        )
+
+    def sha256(self, path: str) -> str:
+        digest: str = self._appliance.checksum("sha256", path)
+        return digest
+
+    def create(self, path: str, data: bytes) -> None:
+        self._appliance.write(path, data)
+
+    def set_details(self, path: str, details: Details) -> None:
+        if _fstype(path, self._types) not in NO_ATTRIBUTES:
+            self._appliance.chown(details.uid, details.gid, path)
+            self._appliance.chmod(details.mode, path)
+            for name, value in details.xattrs:
+                self._appliance.lsetxattr(name, value, len(value), path)
+        self.set_times(path, details.atime, details.mtime)
+
+    def set_times(self, path: str, atime: int, mtime: int) -> None:
+        self._appliance.utimens(path, *divmod(atime, 10**9), *divmod(mtime, 10**9))
+
+    def unlock(self, path: str) -> str:
+        """Setting a file's own times is refused only where a flag forbids it, and costs no program."""
+        details = self.details(path)
+        if details is None or _fstype(path, self._types) in NO_ATTRIBUTES:
+            return ""
+        try:
+            self.set_times(path, details.atime, details.mtime)
+        except ApplianceError:
+            flags = "".join(f for f in self._appliance.get_e2attrs(path) if f in "ia")
+            if not flags:
+                raise
+            self._appliance.set_e2attrs(path, flags, clear=True)
+            return flags
+        return ""
+
+    def lock(self, path: str, flags: str) -> None:
+        self._appliance.set_e2attrs(path, flags)
+
+    def rename(self, old: str, new: str) -> None:
+        self._appliance.rename(old, new)
+
+    def remove(self, path: str) -> None:
+        self._appliance.rm(path)
+
+    def mkdir(self, path: str) -> None:
+        self._appliance.mkdir_mode(path, 0o755)
+
+    def rmdir(self, path: str) -> None:
+        self._appliance.rmdir(path)
+
+    def space(self, path: str) -> Space:
+        point = _mountpoint(path, self._types)
+        raw = self._appliance.statvfs(point)
+        inodes = None if self._types[point] in NO_INODES else raw["favail"]
+        return Space(point, block_size=raw["frsize"] or raw["bsize"], blocks=raw["bavail"], inodes=inodes)
+
+
+def _mountpoint(path: str, types: Mapping[str, str]) -> str:
+    return max((p for p in types if posixpath.commonpath((path, p)) == p), key=len)
+
+
+def _fstype(path: str, types: Mapping[str, str]) -> str:
+    return types[_mountpoint(path, types)]
+
+
+def _lstat(appliance: Appliance, path: str) -> Stat | None:
+    raw = _lstatns(appliance, path)
+    if raw is None:
+        return None
+    kind = _kind(raw["st_mode"])
+    return Stat(
+        kind=kind,
+        mode=stat_bits.S_IMODE(raw["st_mode"]),
+        uid=raw["st_uid"],
+        gid=raw["st_gid"],
+        size=raw["st_size"],
+        target=appliance.readlink(path) if kind is Kind.LINK else None,
+    )
+
+
+def _lstatns(appliance: Appliance, path: str) -> dict[str, Any] | None:
+    """None where nothing is; a name that is not UTF-8 cannot be passed to libguestfs, so it is not seen."""
+    if any("\ud800" <= char <= "\udfff" for char in path):
+        return None
+    try:
+        raw: dict[str, Any] = appliance.lstatns(path)
+    except ApplianceError:
+        if appliance.last_errno() in (errno.ENOENT, errno.ENOTDIR):
+            return None
+        raise
+    return raw
+
+
+def _listdir(appliance: Appliance, path: str) -> Sequence[str]:
+    with tempfile.NamedTemporaryFile(prefix="imgpatch-") as file:
+        appliance.ls0(path, file.name)
+        names = Path(file.name).read_bytes().split(b"\0")
+    return tuple(sorted(name.decode("utf-8", "surrogateescape") for name in names if name))
+
+
+def _kind(mode: int) -> Kind:
+    if stat_bits.S_ISREG(mode):
+        return Kind.FILE
+    if stat_bits.S_ISDIR(mode):
+        return Kind.DIRECTORY
+    return Kind.LINK if stat_bits.S_ISLNK(mode) else Kind.OTHER
+
+
+def _tar_stat(member: tarfile.TarInfo) -> Stat:
+    kinds = [
+        (member.isreg() or member.islnk(), Kind.FILE),
+        (member.isdir(), Kind.DIRECTORY),
+        (member.issym(), Kind.LINK),
+    ]
+    kind = next((k for applies, k in kinds if applies), Kind.OTHER)
+    target = member.linkname if member.issym() else None
+    return Stat(kind, stat_bits.S_IMODE(member.mode), member.uid, member.gid, member.size, target)
+
+
+def _sized(stat: Stat | None, size: int) -> Stat | None:
+    if stat is None:
+        return None
+    return Stat(stat.kind, stat.mode, stat.uid, stat.gid, size, stat.target)

@@ -90,8 +90,21 @@ def resolve(spec: str, storage: Storage) -> Device | None:
     if spec.startswith("/dev/disk/by-id/dm-uuid-"):
         dm_uuid = spec.removeprefix("/dev/disk/by-id/dm-uuid-")
         return next((d for d in storage.devices if d.dm_uuid == dm_uuid), None)
-    place = _place(spec)
-    return storage.at(*place) if place is not None else _on_the_only_disk(spec, storage)
+    where = place(spec)
+    return storage.at(*where) if where is not None else _on_the_only_disk(spec, storage)
+
+
+def place(spec: str) -> tuple[int, int | None] | None:
+    """Disk index and partition number of a name that counts disks (`/dev/sdb1`); None of any other."""
+    if found := _LETTERS.fullmatch(spec):
+        return _letters(found[1]), _number(found[2])
+    if found := _CCISS.fullmatch(spec):
+        return int(found[1]), _number(found[2])
+    if found := _NVME.fullmatch(spec):
+        controller, namespace = int(found[1]), int(found[2]) - 1
+        # One controller a disk (QEMU, EC2) or one namespace a disk (VMware); a mixture cannot be told.
+        return None if controller and namespace else (controller + namespace, _number(found[3]))
+    return None
 
 
 def same_tag(device: Device, storage: Storage) -> tuple[Device, ...]:
@@ -137,19 +150,6 @@ def _mapper_name(spec: str) -> str | None:
     if group in ("disk", "md", "cciss", "block", "char", "ida", "rd"):
         return None
     return f"{group.replace('-', '--')}-{volume.replace('-', '--')}"
-
-
-def _place(spec: str) -> tuple[int, int | None] | None:
-    """Disk index and partition number, where the name counts disks."""
-    if found := _LETTERS.fullmatch(spec):
-        return _letters(found[1]), _number(found[2])
-    if found := _CCISS.fullmatch(spec):
-        return int(found[1]), _number(found[2])
-    if found := _NVME.fullmatch(spec):
-        controller, namespace = int(found[1]), int(found[2]) - 1
-        # One controller a disk (QEMU, EC2) or one namespace a disk (VMware); a mixture cannot be told.
-        return None if controller and namespace else (controller + namespace, _number(found[3]))
-    return None
 
 
 def _letters(text: str) -> int:

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from imgpatch.plan import Transform
+from imgpatch.transforms import fstab
 
-TRANSFORMS: tuple[Transform, ...] = ()
+TRANSFORMS: tuple[Transform, ...] = (fstab,)

@@ -1,0 +1,178 @@
+"""Which device an entry of fstab(5) means, and whether that is sure enough to write it down.
+
+A wrong disk at a mount point is worse than none, so a name that counts disks (`/dev/sdb1`) is not
+believed where anything else in the guest speaks against it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from imgpatch import devices
+from imgpatch.devices import Naming
+from imgpatch.formats import fstab
+from imgpatch.guest import Guest
+from imgpatch.storage import Device, Storage
+
+CRYPTTAB = "/etc/crypttab"
+
+# Types whose fs_spec means no device, whatever it says (`/dev /chroot/dev tmpfs`).
+_NO_DEVICE_TYPES = frozenset(
+    {"autofs", "devpts", "devtmpfs", "none", "overlay", "proc", "ramfs", "sysfs", "tmpfs"}
+)
+
+# What the kernel or a helper mounts with one another's type name; the first is blkid's word for it.
+_SAME_TYPE = {
+    "ext2": "ext4",
+    "ext3": "ext4",
+    "msdos": "vfat",
+    "ntfs-3g": "ntfs",
+    "lowntfs-3g": "ntfs",
+    "ntfs3": "ntfs",
+    "fuseblk": "ntfs",
+    "swsuspend": "swap",  # a swap with a hibernation image in it
+}
+
+# Holders of something else: their UUID is the container's, not a file system's.
+_CONTAINER = re.compile(r".*_member|crypto_LUKS|BitLocker|bcache|drbd|DM_.*")
+
+_ALIASES = re.compile(r"/dev/(?:sd|hd|xvd)")  # one disk may have any of these names: Xen, old IDE
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What an entry's fs_spec comes to.
+
+    Attributes:
+        naming: how it names the device.
+        device: None where it resolves to nothing that is sure.
+        doubt: why there is no device, for people; empty where there is one.
+        later: no device of the image, but the guest puts it together from some that are there (md, dm-crypt).
+    """
+
+    naming: Naming
+    device: Device | None
+    doubt: str = ""
+    later: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Resolves the entries of one fstab against one machine.
+
+    Attributes:
+        crypt: name -> source of crypttab(5).
+        misordered: the line of `/` that shows that disks are missing or in another order, if any.
+        claims: device -> (mount point, how it was named) of all entries that name it.
+    """
+
+    storage: Storage
+    crypt: Mapping[str, str]
+    misordered: fstab.Line | None
+    claims: Mapping[Device, frozenset[tuple[str, str]]]
+
+    @property
+    def root(self) -> Device | None:
+        """Where this fstab was found, so what `/` really is."""
+        return self.storage.mounts.get("/")
+
+    def of(self, line: fstab.Line) -> Source:
+        """What the entry's fs_spec comes to."""
+        naming = _naming(line)
+        device = devices.resolve(line.fs_spec, self.storage)
+        if naming in (Naming.OTHER, Naming.TAG):
+            return Source(naming, device, "" if device else "no device has it")
+        if naming is Naming.VOLUME:
+            later = device is None and self._assembled(line.fs_spec)
+            return Source(
+                naming, device, "" if device or later else "no such volume on the disks given", later
+            )
+        doubt = self._doubt(line, device)
+        return Source(naming, None if doubt else device, doubt)
+
+    def _doubt(self, line: fstab.Line, device: Device | None) -> str:
+        """Why a name that depends on hardware gives no UUID; empty where it does."""
+        if devices.place(line.fs_spec) is not None:
+            if "_netdev" in line.options:
+                return "a disk from the network (_netdev) is not among the disks given"
+            if self.misordered is not None:
+                return "the disks given are not in the guest's order"
+        if device is None:
+            return "no such device on the disks given"
+        if device.uuid is None:
+            return f"{device.name} has no UUID"
+        if not _fits(line.fs_vfstype, device.fstype):
+            return f"{device.name} holds {device.fstype}, not {line.fs_vfstype}"
+        others = self.claims.get(device, frozenset())
+        family = _family(line.fs_spec)
+        for point, other_family in sorted(others):
+            if device.fstype != "btrfs" and point != line.fs_file and other_family != family:
+                return f"{device.name} is already mounted on {point} under another kind of name"
+        clones = devices.same_tag(device, self.storage)
+        if clones:
+            return f"{device.name} and {clones[0].name} have the same UUID"
+        return ""
+
+    def _assembled(self, spec: str) -> bool:
+        """Whether the guest will make this device from what is there."""
+        held = {device.fstype for device in self.storage.devices}
+        if spec.startswith(("/dev/md", "/dev/disk/by-id/md-")):
+            return "linux_raid_member" in held
+        if spec.startswith("/dev/disk/by-id/dm-uuid-LVM-"):
+            volumes = [device for device in self.storage.devices if device.mapper is not None]
+            return bool(volumes) and all(volume.dm_uuid is None for volume in volumes)
+        source = self.crypt.get(spec.removeprefix("/dev/mapper/"))
+        if source is None or devices.is_device_name(source):
+            return False
+        return devices.naming(source) is Naming.OTHER or devices.resolve(source, self.storage) is not None
+
+
+def survey(guest: Guest, lines: Sequence[fstab.Line]) -> Sources:
+    """Reads what else the guest says about the devices of its fstab."""
+    claims: dict[Device, frozenset[tuple[str, str]]] = {}
+    for line in lines:
+        device = devices.resolve(line.fs_spec, guest.storage)
+        if device is not None and _naming(line) is not Naming.OTHER:
+            claim = (line.fs_file, _family(line.fs_spec))
+            claims[device] = claims.get(device, frozenset()) | {claim}
+    # crypttab(5) parts its fields as fstab(5) does: name, source, key, options
+    crypttab = fstab.entries(guest.text(CRYPTTAB) or "")
+    crypt = {entry.fs_spec: entry.fs_file for entry in crypttab}
+    return Sources(guest.storage, crypt, _misordered(guest.storage, lines), claims)
+
+
+def _misordered(storage: Storage, lines: Sequence[fstab.Line]) -> fstab.Line | None:
+    """A root line that counts disks and does not come out at the root, where none of them does."""
+    root = storage.mounts.get("/")
+    counted = [line for line in lines if line.fs_file == "/" and devices.place(line.fs_spec) is not None]
+    if root is None or not counted:
+        return None
+    if any(devices.resolve(line.fs_spec, storage) == root for line in lines if line.fs_file == "/"):
+        return None
+    return counted[0]
+
+
+def _naming(line: fstab.Line) -> Naming:
+    """A bind mount or a pseudo file system means no device, whatever its fs_spec looks like."""
+    if line.fs_vfstype in _NO_DEVICE_TYPES or {"bind", "rbind"} & set(line.options):
+        return Naming.OTHER
+    return devices.naming(line.fs_spec)
+
+
+def _fits(wanted: str, found: str | None) -> bool:
+    """Whether an entry of this type can be what is on the device."""
+    if found is None:
+        return True
+    if _CONTAINER.fullmatch(found):
+        return False
+    types = {_SAME_TYPE.get(name, name) for name in wanted.replace("fuse.", "").split(",")}
+    return bool(types & {"auto", _SAME_TYPE.get(found, found)})
+
+
+def _family(spec: str) -> str:
+    """Which way of counting a name belongs to; names of two ways may count different disks."""
+    if devices.place(spec) is None:
+        return "tag"
+    return "sd" if _ALIASES.match(spec) else spec[:7]

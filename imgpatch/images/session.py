@@ -8,7 +8,6 @@ with open_session(images, settings, writable=False) as session:
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import posixpath
 import stat as stat_bits
@@ -92,10 +91,10 @@ class ApplianceTree:
 
     def lstat(self, path: str) -> Stat | None:
         if path not in self._stats:
-            parent = posixpath.dirname(path)
+            parent, name = posixpath.split(path)
             known = self._names.get(parent)
-            missing = known is not None and posixpath.basename(path) not in known
-            self._stats[path] = None if missing and path != "/" else _lstat(self._appliance, path)
+            missing = name != "" and known is not None and name not in known
+            self._stats[path] = None if missing else _lstat(self._appliance, path)
         return self._stats[path]
 
     def listdir(self, path: str) -> Sequence[str]:
@@ -242,13 +241,14 @@ def _lstatns(appliance: Appliance, path: str) -> dict[str, Any] | None:
     """None where nothing is; a name that is not UTF-8 cannot be passed to libguestfs, so it is not seen."""
     if any("\ud800" <= char <= "\udfff" for char in path):
         return None
-    try:
-        raw: dict[str, Any] = appliance.lstatns(path)
-    except ApplianceError:
-        if appliance.last_errno() in (errno.ENOENT, errno.ENOTDIR):
-            return None
-        raise
-    return raw
+    parent, name = posixpath.split(path)
+    above = _lstatns(appliance, parent) if name else {"st_mode": stat_bits.S_IFDIR}
+    if above is None or not stat_bits.S_ISDIR(above["st_mode"]):
+        return None
+    # lstatns raises for what is missing as for any other failure, and the bindings give no errno;
+    # the list form answers with the inode -1.
+    raw: dict[str, Any] = appliance.lstatnslist(parent, [name or "."])[0]
+    return None if raw["st_ino"] == -1 else raw
 
 
 def _listdir(appliance: Appliance, path: str) -> Sequence[str]:

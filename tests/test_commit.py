@@ -1,0 +1,327 @@
+"""Committing, verifying and reverting, over a real directory; a crash at every call in turn."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from imgpatch.commit import Details, Space, commit, revert, verify
+from imgpatch.errors import RefusedError, VerifyError
+from imgpatch.guest import Guest, Kind, Stat
+from imgpatch.manifest import MANIFEST_PATH, Manifest
+from imgpatch.plan import Change, Plan, Reason
+from imgpatch.storage import Storage
+
+REASON = (Reason("M-03", "line 1: for the test"),)
+SUFFIX = ".imgpatch.orig"
+
+
+class CrashError(Exception):
+    """Stands for SIGKILL."""
+
+
+class DirectoryTree:
+    """A folder of this machine as a guest's tree."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def host(self, path: str) -> Path:
+        return self.root / path.lstrip("/")
+
+    def lstat(self, path: str) -> Stat | None:
+        if not os.path.lexists(self.host(path)):
+            return None
+        raw = self.host(path).lstat()
+        kind = Kind.DIRECTORY if stat.S_ISDIR(raw.st_mode) else Kind.FILE
+        return Stat(kind, stat.S_IMODE(raw.st_mode), raw.st_uid, raw.st_gid, raw.st_size)
+
+    def listdir(self, path: str) -> list[str]:
+        return sorted(os.listdir(self.host(path)))
+
+    def read(self, path: str) -> bytes:
+        return self.host(path).read_bytes()
+
+    def folds_case(self, path: str) -> bool:
+        return False
+
+
+@dataclass
+class DirectoryFiles:
+    """`Files` over a folder, which may crash at the n-th call that writes."""
+
+    tree: DirectoryTree
+    crash_at: int | None = None
+    blocks: int = 1000
+    writes: int = 0
+
+    def details(self, path: str) -> Details | None:
+        host = self.tree.host(path)
+        if not os.path.lexists(host):
+            return None
+        raw = host.lstat()
+        kind = Kind.DIRECTORY if stat.S_ISDIR(raw.st_mode) else Kind.FILE
+        mode = stat.S_IMODE(raw.st_mode)
+        return Details(kind, mode, raw.st_uid, raw.st_gid, raw.st_size, raw.st_atime_ns, raw.st_mtime_ns)
+
+    def sha256(self, path: str) -> str:
+        return hashlib.sha256(self.tree.read(path)).hexdigest()
+
+    def create(self, path: str, data: bytes) -> None:
+        self._write(lambda: self.tree.host(path).write_bytes(data))
+
+    def set_details(self, path: str, details: Details) -> None:
+        self._write(lambda: os.chmod(self.tree.host(path), details.mode))
+        self.set_times(path, details.atime, details.mtime)
+
+    def set_times(self, path: str, atime: int, mtime: int) -> None:
+        self._write(lambda: os.utime(self.tree.host(path), ns=(atime, mtime)))
+
+    def unlock(self, path: str) -> str:
+        return ""
+
+    def lock(self, path: str, flags: str) -> None:
+        raise AssertionError("no file here is immutable")
+
+    def rename(self, old: str, new: str) -> None:
+        self._write(lambda: os.rename(self.tree.host(old), self.tree.host(new)))
+
+    def remove(self, path: str) -> None:
+        self._write(lambda: os.unlink(self.tree.host(path)))
+
+    def mkdir(self, path: str) -> None:
+        self._write(lambda: os.mkdir(self.tree.host(path)))
+
+    def rmdir(self, path: str) -> None:
+        self._write(lambda: os.rmdir(self.tree.host(path)))
+
+    def space(self, path: str) -> Space:
+        return Space("/", 4096, self.blocks, 1000)
+
+    def _write(self, call: Callable[[], object]) -> None:
+        self.writes += 1
+        if self.writes == self.crash_at:
+            raise CrashError
+        call()
+
+
+def snapshot(root: Path) -> dict[str, tuple[object, ...]]:
+    """Everything about every path: contents, mode, owner and mtime."""
+    rows: dict[str, tuple[object, ...]] = {}
+    for path in sorted([root, *root.rglob("*")]):
+        raw = path.lstat()
+        data = path.read_bytes() if path.is_file() else None
+        rows[str(path.relative_to(root))] = (data, raw.st_mode, raw.st_uid, raw.st_gid, raw.st_mtime_ns)
+    return rows
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> DirectoryTree:
+    files = {
+        "etc/fstab": b"old\n",
+        "etc/netplan/a.yaml": b"static\n",
+        "boot/initrd": b"\0" * 5000,
+        "etc/gone": b"x",
+    }
+    (tmp_path / "var/lib").mkdir(parents=True)
+    for name, data in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        path.chmod(0o640)
+        os.utime(path, ns=(10**18, 10**18 + 123456789))
+    for folder in ("etc", "etc/netplan", "boot", "var", "var/lib", ""):
+        os.utime(tmp_path / folder, ns=(10**18, 10**18))
+    return DirectoryTree(tmp_path)
+
+
+def guest_of(tree: DirectoryTree) -> Guest:
+    return Guest(tree, Storage())
+
+
+def plan_for(guest: Guest, **after: bytes | None) -> Plan:
+    names = {
+        "fstab": "/etc/fstab",
+        "netplan": "/etc/netplan/a.yaml",
+        "initrd": "/boot/initrd",
+        "gone": "/etc/gone",
+        "new": "/etc/dracut.conf.d/imgpatch.conf",
+    }
+    changes = []
+    for key, data in after.items():
+        path = names[key]
+        changes.append(Change(path, guest.read(path), data, REASON, None if guest.exists(path) else 0o600))
+    return Plan(tuple(sorted(changes, key=lambda c: c.path)))
+
+
+def full_plan(guest: Guest) -> Plan:
+    return plan_for(
+        guest, fstab=b"new\n", netplan=b"dhcp\n", initrd=b"\1" * 6000, gone=None, new=b"drivers\n"
+    )
+
+
+def test_the_original_stays_beside_under_the_new_name(tree: DirectoryTree) -> None:
+    guest = guest_of(tree)
+    before = snapshot(tree.root)
+    commit(full_plan(guest), guest, DirectoryFiles(tree), SUFFIX, edition="2026")
+    after = snapshot(tree.root)
+    assert after["etc/fstab.imgpatch.orig"] == before["etc/fstab"]
+    assert after["etc/netplan/.a.yaml.imgpatch.orig"] == before["etc/netplan/a.yaml"]
+    assert after["boot/.initrd.imgpatch.orig"] == before["boot/initrd"]
+    assert after["etc/gone.imgpatch.orig"] == before["etc/gone"]
+    assert "etc/gone" not in after
+    assert after["etc/fstab"][0] == b"new\n"
+    assert after["etc/fstab"][1:] == before["etc/fstab"][1:], "mode, owner and times are the original's"
+    assert after["etc/dracut.conf.d/imgpatch.conf"][0] == b"drivers\n"
+    assert stat.S_IMODE(int(str(after["etc/dracut.conf.d/imgpatch.conf"][1]))) == 0o600
+
+
+def test_revert_gives_the_whole_tree_back(tree: DirectoryTree) -> None:
+    guest = guest_of(tree)
+    before = snapshot(tree.root)
+    commit(full_plan(guest), guest, DirectoryFiles(tree), SUFFIX, edition="2026")
+    assert snapshot(tree.root) != before
+    revert(guest_of(tree), DirectoryFiles(tree))
+    assert snapshot(tree.root) == before
+
+
+def test_a_second_change_never_replaces_the_first_original(tree: DirectoryTree) -> None:
+    before = snapshot(tree.root)
+    for text in (b"second\n", b"third\n"):
+        guest = guest_of(tree)
+        commit(plan_for(guest, fstab=text), guest, DirectoryFiles(tree), SUFFIX, edition="2026")
+        assert tree.read("/etc/fstab") == text
+        assert tree.read("/etc/fstab.imgpatch.orig") == b"old\n"
+    revert(guest_of(tree), DirectoryFiles(tree))
+    assert snapshot(tree.root) == before
+
+
+def test_a_second_suffix_does_not_orphan_the_first_original(tree: DirectoryTree) -> None:
+    before = snapshot(tree.root)
+    commit(
+        plan_for(guest_of(tree), fstab=b"second\n"),
+        guest_of(tree),
+        DirectoryFiles(tree),
+        SUFFIX,
+        edition="2026",
+    )
+    commit(
+        plan_for(guest_of(tree), fstab=b"third\n"),
+        guest_of(tree),
+        DirectoryFiles(tree),
+        ".bak",
+        edition="2026",
+    )
+    assert not tree.host("/etc/fstab.bak").exists()
+    revert(guest_of(tree), DirectoryFiles(tree))
+    assert snapshot(tree.root) == before
+
+
+def test_no_room_is_refused_with_nothing_written(tree: DirectoryTree) -> None:
+    guest = guest_of(tree)
+    before = snapshot(tree.root)
+    files = DirectoryFiles(tree, blocks=65)
+    with pytest.raises(RefusedError, match=r"/: 0\.3 MiB free, 0\.3 MiB wanted"):
+        commit(full_plan(guest), guest, files, SUFFIX, edition="2026")
+    assert snapshot(tree.root) == before
+    assert files.writes == 0
+
+
+def test_a_taken_name_is_refused_with_nothing_written(tree: DirectoryTree) -> None:
+    tree.host("/etc/fstab.imgpatch.orig").write_bytes(b"somebody's\n")
+    guest = guest_of(tree)
+    before = snapshot(tree.root)
+    with pytest.raises(RefusedError, match=r"fstab\.imgpatch\.orig: already there"):
+        commit(full_plan(guest), guest, DirectoryFiles(tree), SUFFIX, edition="2026")
+    assert snapshot(tree.root) == before
+
+
+def test_revert_refuses_what_changed_since(tree: DirectoryTree) -> None:
+    commit(full_plan(guest_of(tree)), guest_of(tree), DirectoryFiles(tree), SUFFIX, edition="2026")
+    tree.host("/etc/fstab").write_bytes(b"edited by hand\n")
+    before = snapshot(tree.root)
+    with pytest.raises(RefusedError, match="/etc/fstab: changed since"):
+        revert(guest_of(tree), DirectoryFiles(tree))
+    assert snapshot(tree.root) == before
+
+
+def test_revert_refuses_where_an_original_is_gone(tree: DirectoryTree) -> None:
+    commit(full_plan(guest_of(tree)), guest_of(tree), DirectoryFiles(tree), SUFFIX, edition="2026")
+    tree.host("/boot/.initrd.imgpatch.orig").unlink()
+    with pytest.raises(RefusedError, match="the kept original is missing or changed"):
+        revert(guest_of(tree), DirectoryFiles(tree))
+    assert tree.read("/etc/fstab") == b"new\n"
+
+
+def test_revert_refuses_a_guest_that_was_never_patched(tree: DirectoryTree) -> None:
+    with pytest.raises(RefusedError, match="imgpatch has changed nothing here"):
+        revert(guest_of(tree), DirectoryFiles(tree))
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"[]", b'{"schema": 99}', b"\xff\xfe"])
+def test_a_damaged_manifest_is_one_clear_error(tree: DirectoryTree, damage: bytes) -> None:
+    tree.host(MANIFEST_PATH).parent.mkdir()
+    tree.host(MANIFEST_PATH).write_bytes(damage)
+    with pytest.raises(RefusedError, match="not a manifest of schema 1"):
+        Manifest.read(guest_of(tree))
+
+
+def test_verify_finds_a_byte_that_is_not_as_planned(tree: DirectoryTree) -> None:
+    guest = guest_of(tree)
+    plan = full_plan(guest)
+    commit(plan, guest, DirectoryFiles(tree), SUFFIX, edition="2026")
+    verify(plan, guest_of(tree), DirectoryFiles(tree))
+    tree.host("/boot/initrd").write_bytes(b"\1" * 5999 + b"\2")
+    with pytest.raises(VerifyError, match="/boot/initrd: reads back as"):
+        verify(plan, guest_of(tree), DirectoryFiles(tree))
+
+
+def test_verify_finds_a_mode_that_is_not_the_originals(tree: DirectoryTree) -> None:
+    guest = guest_of(tree)
+    plan = full_plan(guest)
+    commit(plan, guest, DirectoryFiles(tree), SUFFIX, edition="2026")
+    tree.host("/etc/fstab").chmod(0o600)
+    with pytest.raises(VerifyError, match="/etc/fstab: mode is"):
+        verify(plan, guest_of(tree), DirectoryFiles(tree))
+
+
+def test_no_crash_can_lose_the_bytes_of_an_original(tree: DirectoryTree) -> None:
+    """Whatever write is the last one, each original's bytes are still under one of its two names."""
+    originals = {p: tree.read(p) for p in ("/etc/fstab", "/etc/netplan/a.yaml", "/boot/initrd", "/etc/gone")}
+    total = _writes_of_a_full_commit(tree)
+    assert total > 20
+    for step in range(1, total + 1):
+        revert(guest_of(tree), DirectoryFiles(tree))
+        guest = guest_of(tree)
+        pristine = snapshot(tree.root)
+        with pytest.raises(CrashError):
+            commit(full_plan(guest), guest, DirectoryFiles(tree, crash_at=step), SUFFIX, edition="2026")
+        found = {p.read_bytes() for p in tree.root.rglob("*") if p.is_file()}
+        assert set(originals.values()) <= found, f"step {step}"
+        _restore(tree.root, pristine)
+        commit(full_plan(guest), guest, DirectoryFiles(tree), SUFFIX, edition="2026")
+
+
+def _writes_of_a_full_commit(tree: DirectoryTree) -> int:
+    files = DirectoryFiles(tree)
+    commit(full_plan(guest_of(tree)), guest_of(tree), files, SUFFIX, edition="2026")
+    return files.writes
+
+
+def _restore(root: Path, rows: dict[str, tuple[object, ...]]) -> None:
+    """What throwing the overlay away does to an image."""
+    for path in sorted(root.rglob("*"), reverse=True):
+        if str(path.relative_to(root)) not in rows:
+            path.rmdir() if path.is_dir() else path.unlink()
+    for name, (data, mode, _uid, _gid, _mtime) in rows.items():
+        if isinstance(data, bytes):
+            (root / name).write_bytes(data)
+            (root / name).chmod(stat.S_IMODE(int(str(mode))))
+    for name, row in sorted(rows.items(), reverse=True):
+        os.utime(root / name, ns=(int(str(row[4])), int(str(row[4]))))

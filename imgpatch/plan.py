@@ -82,11 +82,32 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Rebuild:
+    """A file that a program of the guest makes anew after all changes are written.
+
+    Only where the user asked for it: its bytes are known after apply, and it runs the guest's code.
+
+    Attributes:
+        path: the real path of the file, whose original is kept like any other.
+        argv: the program and its arguments, as run inside the guest.
+    """
+
+    path: str
+    argv: tuple[str, ...]
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """Changes sorted by path, and the notes in the order of the transforms."""
+    """Changes sorted by path, then what is rebuilt, and the notes in the order of the transforms."""
 
     changes: tuple[Change, ...]
     notes: tuple[Note, ...] = ()
+    rebuilds: tuple[Rebuild, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.changes and not self.rebuilds
 
     @property
     def digest(self) -> str:
@@ -100,7 +121,8 @@ class Plan:
             )
             for change in self.changes
         ]
-        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:12]
+        programs = [(rebuild.path, rebuild.argv) for rebuild in self.rebuilds]
+        return hashlib.sha256(json.dumps([rows, programs]).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +132,13 @@ class Choices:
     Attributes:
         original_suffix: ends the name of every kept original.
         nic_names: `eth0` gives the one NIC of EC2 that name (net.ifnames=0); `keep` leaves names alone.
+        initramfs: `repack` adds the drivers without running anything of the guest; `rebuild` runs the
+            guest's own tool in the appliance.
     """
 
     original_suffix: str = ".imgpatch.orig"
     nic_names: str = "eth0"
+    initramfs: str = "repack"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +159,7 @@ class Transform(Protocol):
     def applies(self, inspection: Inspection) -> bool:
         """Whether this kind of change concerns such a guest at all."""
 
-    def edits(self, guest: Guest, context: Context) -> Iterable[Edit | Note]:
+    def edits(self, guest: Guest, context: Context) -> Iterable[Edit | Note | Rebuild]:
         """What the transform wants of the guest as it stands; nothing where it is already so."""
 
 
@@ -149,12 +174,16 @@ def make_plan(guest: Guest, transforms: Sequence[Transform], context: Context) -
     reasons: dict[str, tuple[Reason, ...]] = {}
     modes: dict[str, int] = {}
     notes: list[Note] = []
+    rebuilds: list[Rebuild] = []
     for transform in transforms:
         if not transform.applies(context.inspection):
             continue
         for item in transform.edits(planned(guest, after), context):
             if isinstance(item, Note):
                 notes.append(item)
+                continue
+            if isinstance(item, Rebuild):
+                rebuilds.append(item)
                 continue
             path = guest.resolve(item.path)
             after[path] = item.after
@@ -166,7 +195,7 @@ def make_plan(guest: Guest, transforms: Sequence[Transform], context: Context) -
         if before != after[path]:
             mode = modes[path] if before is None else None
             changes.append(Change(path, before, after[path], reasons[path], mode))
-    return Plan(tuple(changes), tuple(notes))
+    return Plan(tuple(changes), tuple(notes), tuple(rebuilds))
 
 
 def _sha256(data: bytes | None) -> str | None:

@@ -8,7 +8,7 @@ overlay: when it stops half way, the overlay is thrown away and the user's image
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from imgpatch.errors import RefusedError, VerifyError
 from imgpatch.guest import Guest, Kind
 from imgpatch.manifest import MANIFEST_PATH, DirectoryTimes, Manifest, Row, sha256
 from imgpatch.originals import kept_name
-from imgpatch.plan import Change, Plan
+from imgpatch.plan import Change, Plan, Rebuild
 
 METADATA_BLOCKS = 64
 """Blocks set aside on each file system for directories and for what the file system itself needs."""
@@ -75,6 +75,9 @@ class Files(Protocol):
     def rmdir(self, path: str) -> None: ...
     def space(self, path: str) -> Space: ...
 
+    def run(self, argv: Sequence[str]) -> str:
+        """Runs a program of the guest inside it, without a network; gives what it printed."""
+
 
 def commit(plan: Plan, guest: Guest, files: Files, suffix: str, *, edition: str) -> Manifest:
     """Writes a plan.
@@ -86,10 +89,12 @@ def commit(plan: Plan, guest: Guest, files: Files, suffix: str, *, edition: str)
     manifest = replace(old, edition=edition, digest=plan.digest)
     rows = [_row(change, old, suffix) for change in plan.changes]
     _refuse_taken_names(rows, old, files)
-    _refuse_without_room(plan.changes, files)
+    _refuse_without_room(plan, files)
     for change, row in zip(plan.changes, rows, strict=True):
         manifest = _make_directories(change.path, files, manifest)
         manifest = _write(change, row, old, files, manifest)
+    for rebuild in plan.rebuilds:
+        manifest = _rebuild(rebuild, old, suffix, files, manifest)
     manifest = _make_directories(MANIFEST_PATH, files, manifest)
     _replace_file(MANIFEST_PATH, manifest.to_bytes(), files)
     return manifest
@@ -134,15 +139,28 @@ def verify(plan: Plan, guest: Guest, files: Files) -> None:
         VerifyError: something is not as planned.
     """
     manifest = Manifest.read(guest)
-    rows = {row.path: row for row in manifest.rows}
-    for change in plan.changes:
-        row = rows.get(change.path)
+    wanted = {change.path: sha256(change.after) for change in plan.changes}
+    for path in (*wanted, *(rebuild.path for rebuild in plan.rebuilds)):
+        row = manifest.row(path)
         if row is None:
-            raise VerifyError(f"{change.path}: the manifest in the image does not name it")
-        _verify_file(change.path, sha256(change.after), files)
+            raise VerifyError(f"{path}: the manifest in the image does not name it")
+        _verify_file(path, wanted.get(path, row.after), files)
         if row.kept is not None:
             _verify_file(row.kept, row.before, files)
-            _verify_attributes(row, files)
+            if path in wanted:
+                _verify_attributes(row, files)
+
+
+def verify_reverted(manifest: Manifest, files: Files) -> None:
+    """Reads back, in a fresh session, that every file is again what it was before.
+
+    Raises:
+        VerifyError: one is not.
+    """
+    for row in manifest.rows:
+        _verify_file(row.path, row.before, files)
+        if row.kept is not None and files.details(row.kept) is not None:
+            raise VerifyError(f"{row.kept}: still there after the revert")
 
 
 def _row(change: Change, old: Manifest, suffix: str) -> Row:
@@ -166,16 +184,17 @@ def _refuse_taken_names(rows: Sequence[Row], old: Manifest, files: Files) -> Non
             )
 
 
-def _refuse_without_room(changes: Sequence[Change], files: Files) -> None:
+def _refuse_without_room(plan: Plan, files: Files) -> None:
     """Original and new file both stay, so all that is written needs new room."""
+    new = [(change.path, len(change.after or b"")) for change in plan.changes]
+    new += [(rebuild.path, 2 * _size(rebuild.path, files)) for rebuild in plan.rebuilds]
     spaces: dict[str, Space] = {}
     wanted: dict[str, tuple[int, int]] = {}
-    for change in changes:
-        space = files.space(_existing_parent(change.path, files))
+    for path, size in new:
+        space = files.space(_existing_parent(path, files))
         spaces[space.mountpoint] = space
         blocks, inodes = wanted.get(space.mountpoint, (METADATA_BLOCKS, 0))
-        blocks += -(-len(change.after or b"") // space.block_size) + 1
-        wanted[space.mountpoint] = (blocks, inodes + (change.after is not None) + 1)
+        wanted[space.mountpoint] = (blocks - (-size // space.block_size) + 1, inodes + 2)
     for mountpoint, (blocks, inodes) in wanted.items():
         space = spaces[mountpoint]
         if blocks > space.blocks:
@@ -189,6 +208,11 @@ def _refuse_without_room(changes: Sequence[Change], files: Files) -> None:
                 f"{mountpoint}: {space.inodes} free inodes, {inodes} wanted",
                 hint="remove files in the guest that are no longer used",
             )
+
+
+def _size(path: str, files: Files) -> int:
+    details = files.details(path)
+    return 0 if details is None else details.size
 
 
 def _mib(size: int) -> str:
@@ -265,6 +289,32 @@ def _write(change: Change, row: Row, old: Manifest, files: Files, manifest: Mani
     return manifest.with_row(row)
 
 
+TEMPORARY_FOLDERS = ("/tmp", "/var/tmp")  # noqa: S108  the guest's, which its tools use
+
+
+def _rebuild(rebuild: Rebuild, old: Manifest, suffix: str, files: Files, manifest: Manifest) -> Manifest:
+    """Moves the original aside and has the guest's own program make the file anew."""
+    for folder in (posixpath.dirname(rebuild.path), *TEMPORARY_FOLDERS):
+        manifest = _remember_times(folder, files, manifest)
+    row = old.row(rebuild.path)
+    if row is None:
+        kept = kept_name(rebuild.path, suffix)
+        _refuse_taken_names([Row(rebuild.path, kept, None, None, ())], old, files)
+        rules = tuple(reason.rule for reason in rebuild.reasons)
+        row = Row(rebuild.path, kept, files.sha256(rebuild.path), None, rules, files.unlock(rebuild.path))
+        files.rename(rebuild.path, kept)
+    else:
+        files.remove(rebuild.path)
+    output = files.run(rebuild.argv)
+    if files.details(rebuild.path) is None:
+        last = output.strip().split("\n")[-1]
+        raise RefusedError(
+            f"{rebuild.path}: {' '.join(rebuild.argv)} did not make it: {last or 'it said nothing'}",
+            hint="nothing was published; without `--initramfs rebuild` no program of the guest is needed",
+        )
+    return manifest.with_row(replace(row, after=files.sha256(rebuild.path)))
+
+
 def _replace_file(path: str, data: bytes, files: Files) -> None:
     new = _beside(path)
     files.create(new, data)
@@ -315,13 +365,3 @@ def _verify_attributes(row: Row, files: Files) -> None:
     for what, (now, before) in pairs.items():
         if now != before:
             raise VerifyError(f"{row.path}: {what} is {now!r}, the original's is {before!r}")
-
-
-def touched(manifest: Manifest) -> Iterable[str]:
-    """Every path that applying has put into the guest or changed."""
-    for row in manifest.rows:
-        yield row.path
-        if row.kept is not None:
-            yield row.kept
-    yield from manifest.created_directories
-    yield MANIFEST_PATH

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from imgpatch.commit import Details, Space, commit, revert, verify
 from imgpatch.errors import RefusedError, VerifyError
 from imgpatch.guest import Guest, Kind, Stat
 from imgpatch.manifest import MANIFEST_PATH, Manifest
-from imgpatch.plan import Change, Plan, Reason
+from imgpatch.plan import Change, Plan, Reason, Rebuild
 from imgpatch.storage import Storage
 
 REASON = (Reason("M-03", "line 1: for the test"),)
@@ -103,6 +103,11 @@ class DirectoryFiles:
 
     def space(self, path: str) -> Space:
         return Space("/", 4096, self.blocks, 1000)
+
+    def run(self, argv: Sequence[str]) -> str:
+        """`make PATH TEXT`: stands for the guest's initramfs tool."""
+        self._write(lambda: self.tree.host(argv[1]).write_text(argv[2]) if argv[0] == "make" else None)
+        return "make: no rule\n"
 
     def _write(self, call: Callable[[], object]) -> None:
         self.writes += 1
@@ -289,6 +294,23 @@ def test_verify_finds_a_mode_that_is_not_the_originals(tree: DirectoryTree) -> N
     tree.host("/etc/fstab").chmod(0o600)
     with pytest.raises(VerifyError, match="/etc/fstab: mode is"):
         verify(plan, guest_of(tree), DirectoryFiles(tree))
+
+
+def test_what_the_guest_rebuilds_is_kept_and_reverted_like_any_other_file(tree: DirectoryTree) -> None:
+    before = snapshot(tree.root)
+    plan = Plan((), (), (Rebuild("/boot/initrd", ("make", "/boot/initrd", "rebuilt"), REASON),))
+    commit(plan, guest_of(tree), DirectoryFiles(tree), SUFFIX, edition="2026")
+    assert tree.read("/boot/initrd") == b"rebuilt"
+    assert snapshot(tree.root)["boot/.initrd.imgpatch.orig"] == before["boot/initrd"]
+    verify(plan, guest_of(tree), DirectoryFiles(tree))
+    revert(guest_of(tree), DirectoryFiles(tree))
+    assert snapshot(tree.root) == before
+
+
+def test_a_rebuild_that_makes_nothing_is_refused(tree: DirectoryTree) -> None:
+    plan = Plan((), (), (Rebuild("/boot/initrd", ("fail",), REASON),))
+    with pytest.raises(RefusedError, match="/boot/initrd: fail did not make it: make: no rule"):
+        commit(plan, guest_of(tree), DirectoryFiles(tree), SUFFIX, edition="2026")
 
 
 def test_no_crash_can_lose_the_bytes_of_an_original(tree: DirectoryTree) -> None:

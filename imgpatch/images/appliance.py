@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from imgpatch.errors import RefusedError
+from imgpatch.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ class Appliance:
 
 
 @contextlib.contextmanager
-def launch(drives: Sequence[Drive], settings: Settings) -> Iterator[Appliance]:
+def launch(drives: Sequence[Drive], settings: Settings, progress: Progress) -> Iterator[Appliance]:
     """Starts an appliance with the drives attached in this order.
 
     Raises:
@@ -132,6 +133,7 @@ def launch(drives: Sequence[Drive], settings: Settings) -> Iterator[Appliance]:
         handle.config(name, value)
     start = time.monotonic()
     messages = _keep_messages(handle, guestfs)
+    _follow_launch(handle, guestfs, progress)
     try:
         for drive in drives:
             handle.add_drive_opts(str(drive.path), format=drive.format, readonly=not drive.writable)
@@ -162,6 +164,14 @@ def _keep_messages(handle: Any, guestfs: Any) -> list[str]:
 
     handle.set_event_callback(keep, guestfs.EVENT_LIBRARY | guestfs.EVENT_WARNING)
     return messages
+
+
+def _follow_launch(handle: Any, guestfs: Any, progress: Progress) -> None:
+    def tell(_event: int, _handle: int, _buffer: str, numbers: Sequence[int]) -> None:
+        _, _, position, total = numbers
+        progress.fraction(position / total if total else 0.0)
+
+    handle.set_event_callback(tell, guestfs.EVENT_PROGRESS)
 
 
 def _last(messages: Sequence[str]) -> str:

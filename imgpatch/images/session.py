@@ -23,6 +23,7 @@ from imgpatch.guest import Guest, Kind, Stat
 from imgpatch.images.appliance import Appliance, ApplianceError, Drive, Settings, launch
 from imgpatch.images.layout import find_devices
 from imgpatch.images.mounting import Mounted, mount_guest
+from imgpatch.progress import Progress
 from imgpatch.storage import Storage
 
 ETC_LIMIT_KIB = 64 * 1024
@@ -48,19 +49,23 @@ class Session:
 
 
 @contextlib.contextmanager
-def open_session(drives: Sequence[Drive], sizes: Sequence[int], settings: Settings) -> Iterator[Session]:
+def open_session(
+    drives: Sequence[Drive], sizes: Sequence[int], settings: Settings, progress: Progress
+) -> Iterator[Session]:
     """Launches once, finds the root and mounts what the guest's fstab names.
 
     Args:
         drives: the disks of the machine, in order.
         sizes: their virtual sizes in bytes.
         settings: how this machine starts appliances.
+        progress: told how far the launch is.
 
     Raises:
         UnsupportedGuestError: no root, several, or an encrypted one.
         ApplianceError: libguestfs could not do it.
     """
-    with launch(drives, settings) as appliance:
+    with launch(drives, settings, progress) as appliance:
+        progress.step("finding the file systems")
         disks, devices = find_devices(appliance, sizes)
         mounted = mount_guest(appliance, disks, devices)
         storage = Storage(
@@ -206,6 +211,10 @@ class ApplianceFiles:
 
     def rmdir(self, path: str) -> None:
         self._appliance.rmdir(path)
+
+    def run(self, argv: Sequence[str]) -> str:
+        output: str = self._appliance.command(list(argv))
+        return output
 
     def space(self, path: str) -> Space:
         point = _mountpoint(path, self._types)

@@ -1,0 +1,21 @@
+"""What the service does to a Linux guest or its image and imgpatch does not, with the reason."""
+
+from __future__ import annotations
+
+from imgpatch.edition import Edition
+from imgpatch.plan import Note, NoteKind
+
+_ALWAYS = (
+    ("M-10", "Citrix PV drivers are not installed: the guest's own kernel modules for EC2 are used instead"),
+    ("M-22", "ENA support is an attribute of the AMI: ask for it when you register the image"),
+    ("M-27", "encryption of the result is a choice made when the image is imported or registered"),
+    ("M-28", "there is no temporary EBS volume: the work is done in an overlay on this machine"),
+)
+
+_SSM = ("M-12", "the AWS Systems Manager client is not installed: its package is not part of the guest")
+
+
+def not_mirrored(edition: Edition) -> tuple[Note, ...]:
+    """In the order of the documents; the edition decides what the service does."""
+    rows = sorted((*_ALWAYS, *((_SSM,) if edition.ssm_agent else ())))
+    return tuple(Note(NoteKind.NOT_MIRRORED, rule, text) for rule, text in rows)

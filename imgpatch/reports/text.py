@@ -1,0 +1,100 @@
+"""A plan, and what is done with it, as text for people.
+
+Whatever the guest wrote is made safe for a terminal on the way out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from imgpatch.edition import Edition
+from imgpatch.manifest import Manifest
+from imgpatch.originals import kept_name
+from imgpatch.plan import Change, Choices, Note, NoteKind, Plan
+from imgpatch.reports import contents
+from imgpatch.reports.not_mirrored import not_mirrored
+from imgpatch.reports.terminal import BOLD, CYAN, GREEN, RED, YELLOW, painted, safe
+
+_VERBS = {"add": "to add", "change": "to change", "remove": "to remove"}
+_DIFF_COLOURS = {"+": GREEN, "-": RED, "@": CYAN}
+
+
+def render_plan(
+    plan: Plan,
+    edition: Edition,
+    messages: Sequence[str] = (),
+    *,
+    choices: Choices | None = None,
+    describe: contents.Describe = contents.describe,
+    colour: bool = False,
+) -> str:
+    """Every change with its reasons, the notes, what is not mirrored, and as the last line the count.
+
+    Args:
+        plan: what is to change.
+        edition: decides what the service does besides.
+        messages: what opening the disks brought up, a replayed journal for one.
+        choices: what the plan was made with: they name the kept originals.
+        describe: says what changes in contents that are no text.
+        colour: with ANSI colours; without them not one escape character is put out.
+    """
+    suffix = (choices or Choices()).original_suffix
+    lines = [f"{safe(message)}\n" for message in messages]
+    for change in plan.changes:
+        lines += [*_change(change, suffix, describe, colour=colour), ""]
+    lines += _notes("Notes", [n for n in plan.notes if n.kind is not NoteKind.NOT_MIRRORED], colour=colour)
+    others = [note for note in plan.notes if note.kind is NoteKind.NOT_MIRRORED]
+    title = "What the service does besides and imgpatch does not"
+    lines += _notes(title, [*not_mirrored(edition), *others], colour=colour)
+    return "\n".join([*lines, summary(plan), ""])
+
+
+def summary(plan: Plan) -> str:
+    """`Plan 3f2a9c81d0e4: 1 to add, 3 to change, 0 to remove.`."""
+    if not plan.changes:
+        return f"Plan {plan.digest}: no changes."
+    kinds = Counter(contents.kind(change) for change in plan.changes)
+    return f"Plan {plan.digest}: {', '.join(f'{kinds[kind]} {words}' for kind, words in _VERBS.items())}."
+
+
+def render_revert(manifest: Manifest) -> str:
+    """Which files got their originals back; the last line counts them."""
+    lines = []
+    for row in manifest.rows:
+        verb = "removed " if row.before is None else "restored"
+        lines.append(f"{verb}  {safe(row.path)}\n")
+    return "".join([*lines, f"Reverted plan {safe(manifest.digest)}: {len(manifest.rows)} file(s).\n"])
+
+
+def _change(change: Change, suffix: str, describe: contents.Describe, *, colour: bool) -> Iterator[str]:
+    kind = contents.kind(change)
+    mode = f" (mode {change.mode:04o})" if change.mode is not None else ""
+    yield painted(f"{kind} {safe(change.path)}{mode}", BOLD, wanted=colour)
+    for reason in change.reasons:
+        yield f"  {reason.rule:<8} {safe(reason.text)}"
+    if change.before is not None:
+        yield f"  {'M-01':<8} the original is kept as {safe(kept_name(change.path, suffix))}"
+    described = describe(change.path, change.before, change.after)
+    diff = contents.diff(change) if described is None else None
+    if diff is not None:
+        for line in diff:
+            yield painted(
+                f"  {safe(line)}",
+                _DIFF_COLOURS.get(line[:1], ""),
+                wanted=colour and line[:1] in _DIFF_COLOURS,
+            )
+        return
+    for line in described if described is not None else contents.sizes(change):
+        yield f"  {safe(line)}"
+
+
+def _notes(title: str, notes: Sequence[Note], *, colour: bool) -> Iterator[str]:
+    if not notes:
+        return
+    yield painted(title, BOLD, wanted=colour)
+    for note in notes:
+        kind = "" if note.kind is NoteKind.NOT_MIRRORED else f"{note.kind}: "
+        warning = note.kind is NoteKind.WARNING
+        yield painted(f"  {note.rule:<8} {kind}{safe(note.text)}", YELLOW, wanted=colour and warning)
+    yield ""

@@ -12,12 +12,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from imgpatch.edition import Edition
-from imgpatch.inspection import Inspection
 from imgpatch.manifest import Manifest
-from imgpatch.plan import Change, Note, Plan
+from imgpatch.plan import Change, Note, Plan, Reason, Rebuild
 from imgpatch.reports import contents
+from imgpatch.reports.machine import Found
 from imgpatch.reports.not_mirrored import not_mirrored
-from imgpatch.storage import Storage
 
 SCHEMA = 1
 
@@ -40,21 +39,20 @@ def plan_document(
         "edition": edition.name,
         "digest": plan.digest,
         "changes": [_change(change, describe) for change in plan.changes],
+        "rebuilds": [_rebuild(rebuild) for rebuild in plan.rebuilds],
         "notes": [_note(note) for note in (*plan.notes, *not_mirrored(edition))],
         "messages": plain(tuple(messages)),
         "written": plain(tuple(written)),
     }
 
 
-def inspection_document(
-    inspection: Inspection, storage: Storage, messages: Sequence[str] = ()
-) -> dict[str, Any]:
+def inspection_document(found: Found) -> dict[str, Any]:
     """Every fact that was found, under the names the code has for them."""
     return {
         "schema": SCHEMA,
-        "storage": plain(storage),
-        "inspection": plain(inspection),
-        "messages": plain(tuple(messages)),
+        "storage": plain(found.storage),
+        "inspection": plain(found.inspection),
+        "messages": plain(tuple(found.messages)),
     }
 
 
@@ -90,8 +88,7 @@ def _change(change: Change, describe: contents.Describe) -> dict[str, Any]:
     if _utf8(change.path) != change.path:
         row["path_b64"] = base64.b64encode(change.path.encode("utf-8", "surrogateescape")).decode()
     row["mode"] = None if change.mode is None else f"{change.mode:04o}"
-    row["rules"] = sorted({reason.rule for reason in change.reasons})
-    row["reasons"] = [{"rule": reason.rule, "text": _utf8(reason.text)} for reason in change.reasons]
+    row |= _why(change.reasons)
     row["before"], row["after"] = plain(change.before), plain(change.after)
     described = describe(change.path, change.before, change.after)
     diff = contents.diff(change) if described is None else None
@@ -100,6 +97,15 @@ def _change(change: Change, describe: contents.Describe) -> dict[str, Any]:
     else:
         row["description"] = [_utf8(line) for line in described or contents.sizes(change)]
     return row
+
+
+def _rebuild(rebuild: Rebuild) -> dict[str, Any]:
+    return {"path": _utf8(rebuild.path), "argv": plain(rebuild.argv), **_why(rebuild.reasons)}
+
+
+def _why(reasons: Sequence[Reason]) -> dict[str, Any]:
+    rows = [{"rule": reason.rule, "text": _utf8(reason.text)} for reason in reasons]
+    return {"rules": sorted({reason.rule for reason in reasons}), "reasons": rows}
 
 
 def _note(note: Note) -> dict[str, str]:

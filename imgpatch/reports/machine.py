@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
 
 from imgpatch.inspection import Inspection
 from imgpatch.inspection.bootloader import Bootloader
@@ -17,14 +18,24 @@ _KNOWN = frozenset({"system", "firmware", "bootloader", "kernels", "network"})
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
-def render_inspection(
-    inspection: Inspection, storage: Storage, messages: Sequence[str] = (), *, colour: bool = False
-) -> str:
+class Found(Protocol):
+    """What is known of a machine; `messages` is what opening its disks brought up."""
+
+    @property
+    def storage(self) -> Storage: ...
+    @property
+    def inspection(self) -> Inspection: ...
+    @property
+    def messages(self) -> Sequence[str]: ...
+
+
+def render_inspection(found: Found, *, colour: bool = False) -> str:
     """Sections in the order in which a machine comes up."""
+    inspection = found.inspection
     system = inspection.system
     release = " ".join(part for part in (system.id, system.version, system.architecture) if part)
     sections: list[tuple[str, list[str]]] = [
-        ("Disks", list(_storage(storage))),
+        ("Disks", list(_storage(found.storage))),
         ("Firmware", [inspection.firmware.upper()]),
         ("System", [f"{system.name} ({release})"]),
         ("Boot loader", list(_bootloader(inspection.bootloader))),
@@ -33,7 +44,7 @@ def render_inspection(
     ]
     more = [field.name for field in dataclasses.fields(inspection) if field.name not in _KNOWN]
     sections += [(name.replace("_", " ").capitalize(), _lines(getattr(inspection, name))) for name in more]
-    sections.append(("Messages", list(messages)))
+    sections.append(("Messages", list(found.messages)))
     text = []
     for title, lines in sections:
         if lines:

@@ -25,7 +25,8 @@ def safe(text: str) -> str:
 
 
 def painted(text: str, colour: str, *, wanted: bool) -> str:
-    return f"{colour}{text}{RESET}" if wanted and text else text
+    """The text in a colour, if there is one and it is wanted."""
+    return f"{colour}{text}{RESET}" if wanted and colour and text else text
 
 
 def _spelt(char: str) -> str:

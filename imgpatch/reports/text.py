@@ -11,13 +11,16 @@ from collections.abc import Iterator, Sequence
 from imgpatch.edition import Edition
 from imgpatch.manifest import Manifest
 from imgpatch.originals import kept_name
-from imgpatch.plan import Change, Choices, Note, NoteKind, Plan
+from imgpatch.plan import Change, Choices, Note, NoteKind, Plan, Reason, Rebuild
 from imgpatch.reports import contents
+from imgpatch.reports.machine import render_inspection
 from imgpatch.reports.not_mirrored import not_mirrored
 from imgpatch.reports.terminal import BOLD, CYAN, GREEN, RED, YELLOW, painted, safe
 
+__all__ = ["render_inspection", "render_plan", "render_revert", "safe", "summary"]
+
 _VERBS = {"add": "to add", "change": "to change", "remove": "to remove"}
-_DIFF_COLOURS = {"+": GREEN, "-": RED, "@": CYAN}
+_DIFF_COLOURS = {"+": GREEN, "-": RED, "@": CYAN, "~": YELLOW}
 
 
 def render_plan(
@@ -43,6 +46,8 @@ def render_plan(
     lines = [f"{safe(message)}\n" for message in messages]
     for change in plan.changes:
         lines += [*_change(change, suffix, describe, colour=colour), ""]
+    for rebuild in plan.rebuilds:
+        lines += [*_rebuild(rebuild, suffix, colour=colour), ""]
     lines += _notes("Notes", [n for n in plan.notes if n.kind is not NoteKind.NOT_MIRRORED], colour=colour)
     others = [note for note in plan.notes if note.kind is NoteKind.NOT_MIRRORED]
     title = "What the service does besides and imgpatch does not"
@@ -52,10 +57,13 @@ def render_plan(
 
 def summary(plan: Plan) -> str:
     """`Plan 3f2a9c81d0e4: 1 to add, 3 to change, 0 to remove.`."""
-    if not plan.changes:
+    if plan.is_empty:
         return f"Plan {plan.digest}: no changes."
     kinds = Counter(contents.kind(change) for change in plan.changes)
-    return f"Plan {plan.digest}: {', '.join(f'{kinds[kind]} {words}' for kind, words in _VERBS.items())}."
+    counts = [f"{kinds[kind]} {words}" for kind, words in _VERBS.items()]
+    if plan.rebuilds:
+        counts.append(f"{len(plan.rebuilds)} to rebuild in the guest")
+    return f"Plan {plan.digest}: {', '.join(counts)}."
 
 
 def render_revert(manifest: Manifest) -> str:
@@ -71,22 +79,29 @@ def _change(change: Change, suffix: str, describe: contents.Describe, *, colour:
     kind = contents.kind(change)
     mode = f" (mode {change.mode:04o})" if change.mode is not None else ""
     yield painted(f"{kind} {safe(change.path)}{mode}", BOLD, wanted=colour)
-    for reason in change.reasons:
-        yield f"  {reason.rule:<8} {safe(reason.text)}"
+    yield from _reasons(change.reasons)
     if change.before is not None:
-        yield f"  {'M-01':<8} the original is kept as {safe(kept_name(change.path, suffix))}"
+        yield _kept(change.path, suffix)
     described = describe(change.path, change.before, change.after)
-    diff = contents.diff(change) if described is None else None
-    if diff is not None:
-        for line in diff:
-            yield painted(
-                f"  {safe(line)}",
-                _DIFF_COLOURS.get(line[:1], ""),
-                wanted=colour and line[:1] in _DIFF_COLOURS,
-            )
-        return
-    for line in described if described is not None else contents.sizes(change):
-        yield f"  {safe(line)}"
+    lines = contents.diff(change) if described is None else described
+    for line in contents.sizes(change) if lines is None else lines:
+        yield painted(f"  {safe(line)}", _DIFF_COLOURS.get(line[:1], ""), wanted=colour)
+
+
+def _rebuild(rebuild: Rebuild, suffix: str, *, colour: bool) -> Iterator[str]:
+    yield painted(f"rebuild {safe(rebuild.path)}", BOLD, wanted=colour)
+    yield from _reasons(rebuild.reasons)
+    yield _kept(rebuild.path, suffix)
+    yield f"  runs in the guest: {safe(' '.join(rebuild.argv))}"
+
+
+def _reasons(reasons: Sequence[Reason]) -> Iterator[str]:
+    for reason in reasons:
+        yield f"  {reason.rule:<8} {safe(reason.text)}"
+
+
+def _kept(path: str, suffix: str) -> str:
+    return f"  {'M-01':<8} the original is kept as {safe(kept_name(path, suffix))}"
 
 
 def _notes(title: str, notes: Sequence[Note], *, colour: bool) -> Iterator[str]:

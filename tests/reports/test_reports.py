@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given, settings
@@ -16,10 +17,9 @@ from imgpatch.inspection.kernels import DriverState, Kernel, Presence
 from imgpatch.inspection.network import Network, Nic
 from imgpatch.inspection.system import OperatingSystem
 from imgpatch.manifest import Manifest, Row
-from imgpatch.plan import Change, Choices, Note, NoteKind, Plan, Reason
+from imgpatch.plan import Change, Choices, Note, NoteKind, Plan, Reason, Rebuild
 from imgpatch.reports import document, text
 from imgpatch.reports.contents import diff
-from imgpatch.reports.machine import render_inspection
 from imgpatch.reports.terminal import safe
 from imgpatch.storage import Device, Disk, Storage
 
@@ -66,6 +66,16 @@ INSPECTION = Inspection(
 )
 
 
+@dataclass(frozen=True)
+class Machine:
+    storage: Storage
+    inspection: Inspection
+    messages: Sequence[str]
+
+
+FOUND = Machine(STORAGE, INSPECTION, ["a journal was replayed"])
+
+
 def test_a_plan_as_text() -> None:
     lines = text.render_plan(PLAN, NEWEST, ["a journal was replayed"], choices=Choices(".old")).split("\n")
     assert lines[0] == "a journal was replayed"
@@ -92,6 +102,17 @@ def test_a_plan_as_text() -> None:
     assert any(line.startswith("  M-12 ") for line in lines)
     assert "  M-99     not this" in lines
     assert lines[-2:] == [f"Plan {PLAN.digest}: 1 to add, 2 to change, 1 to remove.", ""]
+
+
+def test_what_the_guest_rebuilds_is_said() -> None:
+    rebuild = Rebuild("/boot/initrd.img", ("update-initramfs", "-u"), (Reason("M-10", "asked for"),))
+    plan = Plan((), (), (rebuild,))
+    lines = text.render_plan(plan, NEWEST).split("\n")
+    assert lines[0] == "rebuild /boot/initrd.img"
+    assert "  runs in the guest: update-initramfs -u" in lines
+    assert lines[-2].endswith("0 to remove, 1 to rebuild in the guest.")
+    [row] = document.plan_document(plan, NEWEST)["rebuilds"]
+    assert (row["path"], row["argv"]) == ("/boot/initrd.img", ["update-initramfs", "-u"])
 
 
 def test_the_edition_says_what_is_not_mirrored() -> None:
@@ -184,7 +205,7 @@ def test_a_path_outside_utf_8_keeps_its_bytes_in_json() -> None:
 
 def test_a_machine_as_text() -> None:
     assert (
-        render_inspection(INSPECTION, STORAGE, ["a journal was replayed"])
+        text.render_inspection(FOUND)
         == """\
 Disks
   disk 1: 10.0 GiB, GPT
@@ -223,7 +244,7 @@ Messages
 
 
 def test_a_machine_as_json() -> None:
-    found = json.loads(document.dumps(document.inspection_document(INSPECTION, STORAGE)))
+    found = json.loads(document.dumps(document.inspection_document(FOUND)))
     assert found["storage"]["mounts"]["/"]["uuid"] == "a007"
     assert found["inspection"]["kernels"][0]["drivers"][0] == {
         "module": "nvme", "presence": "module", "in_initramfs": False,

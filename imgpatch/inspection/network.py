@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import fnmatch
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from imgpatch.errors import FormatError
+from imgpatch.formats import netplan as yaml
 from imgpatch.guest import Guest
+from imgpatch.inspection.pins import Pin, find_pins
+from imgpatch.inspection.stacks import (
+    Interface,
+    Role,
+    ifupdown,
+    is_pattern,
+    kernel_index,
+    netplan,
+    networkd,
+    networkmanager,
+    role_of_name,
+)
+
+EC2_NAME = "eth0"
+EC2_PATTERN = "eth*"
+_OTHER_STACKS = {
+    "ifcfg": "/etc/sysconfig/network-scripts/ifcfg-*",
+    "wicked": "/etc/sysconfig/network/ifcfg-*",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,9 +36,9 @@ class Nic:
     """A physical network interface that the guest's files configure (no bridge, bond, VLAN, loopback).
 
     Attributes:
-        name: as the files call it; None where they find it by MAC address alone.
+        name: as the files call it, perhaps a pattern (`en*`); None where they find it by MAC address alone.
         mac: lower case with colons, where a file pins it.
-        static: whether a file gives it a static address.
+        static: whether a file gives it, or a bridge or bond on it, a static address.
         sources: the files that configure it.
     """
 
@@ -25,17 +49,203 @@ class Nic:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where an interface stands on the machine's NICs.
+
+    Attributes:
+        primary: on the primary NIC, so it is there on EC2.
+        dhcp: it is the one of its NIC that takes the address: the NIC itself, or the bond or bridge
+            it is a port of. VLANs and what stands on them take none: EC2 has no tagged networks.
+    """
+
+    primary: bool
+    dhcp: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Network:
     """All stacks that are configured, and the interfaces, the primary one first.
 
     Attributes:
         stacks: `ifupdown`, `systemd-networkd`, `netplan`, `NetworkManager`, ...
         nics: the first one is the one that EC2's single network interface takes the place of.
+        renames: the name of each NIC -> its name on a machine whose one NIC is eth0.
+        places: name of an interface (a MAC address where it has none) -> where it stands; what stands
+            on no NIC (loopback, host-only bridges, tunnels, wireless) is not in it.
+        pins: the rules and .link files that give names by hardware.
+        cloud_init: the files that hand cloud-init a network configuration.
     """
 
     stacks: tuple[str, ...]
     nics: tuple[Nic, ...]
+    renames: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, Place] = field(default_factory=dict)
+    pins: tuple[Pin, ...] = ()
+    cloud_init: tuple[str, ...] = ()
 
 
 def inspect_network(guest: Guest) -> Network:
-    raise NotImplementedError(guest)
+    pins = find_pins(guest)
+    found = [*ifupdown.interfaces(guest), *networkd.interfaces(guest), *netplan.interfaces(guest)]
+    found += networkmanager.interfaces(guest)
+    topology = Topology(found, {pin.mac: pin.name for pin in pins if pin.mac})
+    nics = topology.nics()
+    return Network(
+        stacks=_stacks(guest, found),
+        nics=tuple(topology.nic(key) for key in nics),
+        renames=_renames(nics, topology),
+        places=topology.places(nics),
+        pins=pins,
+        cloud_init=_cloud_init(guest),
+    )
+
+
+def renamed(word: str, renames: Mapping[str, str]) -> str:
+    """A name, a VLAN's name (`ens192.10`) or an alias (`ens192:0`) after the renames."""
+    base = re.split(r"[.:]", word, maxsplit=1)[0]
+    if word in renames:
+        return renames[word]
+    return renames[base] + word[len(base) :] if base in renames else word
+
+
+class Topology:
+    """What stands on what, over all stacks."""
+
+    def __init__(self, found: Iterable[Interface], pinned: Mapping[str, str]) -> None:
+        self._all: dict[str, list[Interface]] = {}
+        self._lower: dict[str, list[str]] = {}
+        known = {**pinned}
+        found = list(found)
+        known.update({i.mac: i.name for i in found if i.mac and i.name})
+        for interface in found:
+            key = interface.name or known.get(interface.mac or "") or interface.mac or interface.source
+            self._all.setdefault(key, []).append(interface)
+            self._lower.setdefault(key, []).extend(interface.lower)
+        for port in [port for ports in self._lower.values() for port in ports]:
+            self._all.setdefault(port, [])
+
+    def role(self, key: str) -> Role:
+        said = {interface.role for interface in self._all.get(key, ()) if interface.role}
+        virtual = sorted(said - {Role.NIC})
+        if virtual:
+            return Role(virtual[0])
+        return Role.NIC if said or is_pattern(key) or "/" in key else role_of_name(key)
+
+    def bases(self, key: str) -> frozenset[str]:
+        """The NICs an interface stands on; a NIC stands on itself."""
+        seen: set[str] = set()
+        todo = [key]
+        while todo:
+            here = todo.pop()
+            if here not in seen:
+                seen.add(here)
+                todo.extend(self._lower.get(here, ()))
+        return frozenset(key for key in seen if self.role(key) is Role.NIC)
+
+    def top(self, key: str) -> str:
+        """The NIC, or the bond or bridge it is a port of, or the bridge that bond is a port of."""
+        seen = {key}
+        while True:
+            masters = [
+                m
+                for m, ports in self._lower.items()
+                if key in ports and self.role(m) in {Role.BRIDGE, Role.BOND}
+            ]
+            if not masters or masters[0] in seen:
+                return key
+            key = masters[0]
+            seen.add(key)
+
+    def nics(self) -> list[str]:
+        """The primary first: by default gateway, else DHCP at boot, else the kernel's number, else order."""
+        keys = [key for key in self._all if self.role(key) is Role.NIC]
+        order = {key: (key not in _indexed(keys), kernel_index(key) or 0, i) for i, key in enumerate(keys)}
+
+        def rank(key: str) -> tuple[object, ...]:
+            above = [i for name, items in self._all.items() if key in self.bases(name) for i in items]
+            return not any(i.gateway for i in above), not any(i.dhcp and i.boot for i in above), order[key]
+
+        if not keys:
+            return []
+        primary = min(keys, key=rank)
+        return [primary, *sorted((key for key in keys if key != primary), key=order.__getitem__)]
+
+    def nic(self, key: str) -> Nic:
+        here = self._all[key]
+        above = [*here, *(i for i in self._all.get(self.top(key), ()) if i not in here)]
+        return Nic(
+            name=next((i.name for i in here if i.name), None if ":" in key or "/" in key else key),
+            mac=next((i.mac for i in here if i.mac), None),
+            static=any(i.static for i in above),
+            sources=tuple(dict.fromkeys(i.source for i in above)),
+        )
+
+    def places(self, nics: Sequence[str]) -> dict[str, Place]:
+        tops = {self.top(key) for key in nics}
+        places = {}
+        for key in self._all:
+            bases = self.bases(key)
+            if bases:
+                primary = is_pattern(key) or nics[0] in bases
+                places[key] = Place(primary=primary, dhcp=key in tops)
+        return places
+
+
+def _indexed(keys: Iterable[str]) -> set[str]:
+    return {key for key in keys if kernel_index(key) is not None}
+
+
+def _renames(nics: Sequence[str], topology: Topology) -> dict[str, str]:
+    """One new name a NIC; none at all where something virtual already has the name eth0."""
+    if topology.bases(EC2_NAME) and topology.role(EC2_NAME) is not Role.NIC:
+        return {}
+    names = [key for key in nics if not is_pattern(key)]
+    taken = {EC2_NAME, *_indexed(names[1:])}
+    renames = {}
+    for key in names[1:]:
+        if kernel_index(key) is None or key == EC2_NAME:
+            new = next(
+                n for n in (f"eth{i}" for i in range(1, len(names) + len(taken) + 1)) if n not in taken
+            )
+            taken.add(new)
+            renames[key] = new
+    if names and names[0] != EC2_NAME:
+        renames[names[0]] = EC2_NAME
+    patterns = [key for key in nics if is_pattern(key)]
+    if not any(fnmatch.fnmatchcase(EC2_NAME, pattern) for pattern in patterns):
+        renames.update(dict.fromkeys(patterns, EC2_PATTERN))
+    return renames
+
+
+def _stacks(guest: Guest, found: Iterable[Interface]) -> tuple[str, ...]:
+    stacks = {interface.stack for interface in found}
+    if netplan.files(guest):
+        stacks.add(netplan.STACK)
+    if ifupdown.files(guest):
+        stacks.add(ifupdown.STACK)
+    if any(guest.exists(f"{folder}/sbin/NetworkManager") for folder in ("", "/usr")):
+        stacks.add(networkmanager.STACK)
+    if _enabled(guest, "systemd-networkd.service"):
+        stacks.add(networkd.STACK)
+    for stack, pattern in _OTHER_STACKS.items():
+        if any(not path.endswith("-lo") for path in guest.glob(pattern)):
+            stacks.add(stack)
+    order = (ifupdown.STACK, networkd.STACK, netplan.STACK, networkmanager.STACK, *_OTHER_STACKS)
+    return tuple(stack for stack in order if stack in stacks)
+
+
+def _enabled(guest: Guest, unit: str) -> bool:
+    return any(guest.glob(f"/etc/systemd/system/*.wants/{unit}"))
+
+
+def _cloud_init(guest: Guest) -> tuple[str, ...]:
+    """The files of cloud-init with a `network:` that does not switch it off."""
+    found = []
+    for path in ("/etc/cloud/cloud.cfg", *guest.glob("/etc/cloud/cloud.cfg.d/*.cfg")):
+        try:
+            network = yaml.parse(guest.text(path) or "").mapping(("network",))
+        except FormatError:
+            continue
+        if network and network.get("config") != "disabled":
+            found.append(path)
+    return tuple(found)

@@ -138,7 +138,7 @@ def _disabled_as(line: fstab.Line, disabled: frozenset[str]) -> str | None:
 def _invalid(line: fstab.Line) -> str | None:
     """Why no reader can make a mount of an entry; None where it can."""
     if len(line.words) < 3:
-        return f"{len(line.words)} field(s) where there must be three at least"
+        return "fewer than three fields"
     if any(word.startswith("#") for word in line.words[2:4]):
         return "a comment where the type or the options belong"
     if not line.fs_file.startswith("/") and line.fs_vfstype not in _WITHOUT_MOUNT_POINT:

@@ -65,12 +65,14 @@ class Sources:
     Attributes:
         crypt: name -> source of crypttab(5).
         misordered: the line of `/` that shows that disks are missing or in another order, if any.
-        claims: device -> (mount point, how it was named) of all entries that name it.
+        confirmed: ways of counting disks by which a line of `/` comes out at the root.
+        claims: device -> (mount point, how it was named) of all entries that mount it at boot.
     """
 
     storage: Storage
     crypt: Mapping[str, str]
     misordered: fstab.Line | None
+    confirmed: frozenset[str]
     claims: Mapping[Device, frozenset[tuple[str, str]]]
 
     @property
@@ -103,17 +105,29 @@ class Sources:
             return "no such device on the disks given"
         if device.uuid is None:
             return f"{device.name} has no UUID"
+        if device.fstype is not None and _CONTAINER.fullmatch(device.fstype):
+            return f"{device.name} holds {device.fstype}, which is no file system"
         if not _fits(line.fs_vfstype, device.fstype):
             return f"{device.name} holds {device.fstype}, not {line.fs_vfstype}"
-        others = self.claims.get(device, frozenset())
-        family = _family(line.fs_spec)
-        for point, other_family in sorted(others):
-            if device.fstype != "btrfs" and point != line.fs_file and other_family != family:
-                return f"{device.name} is already mounted on {point} under another kind of name"
+        elsewhere = self._claimed(line, device)
+        if elsewhere is not None:
+            return f"{device.name} is already mounted on {elsewhere} under another kind of name"
         clones = devices.same_tag(device, self.storage)
         if clones:
             return f"{device.name} and {clones[0].name} have the same UUID"
         return ""
+
+    def _claimed(self, line: fstab.Line, device: Device) -> str | None:
+        """The mount point of another entry that says the same device in another way.
+
+        Each kind of disk is counted by itself, so `/dev/sda1` and `/dev/nvme0n1p1` may be two devices
+        that look like one here. Where the root is counted the same way and is right, so is the count.
+        """
+        family = _family(line.fs_spec)
+        if family in self.confirmed or device.fstype == "btrfs":
+            return None
+        others = sorted(self.claims.get(device, frozenset()))
+        return next((point for point, other in others if point != line.fs_file and other != family), None)
 
     def _assembled(self, spec: str) -> bool:
         """Whether the guest will make this device from what is there."""
@@ -132,15 +146,22 @@ class Sources:
 def survey(guest: Guest, lines: Sequence[fstab.Line]) -> Sources:
     """Reads what else the guest says about the devices of its fstab."""
     claims: dict[Device, frozenset[tuple[str, str]]] = {}
+    confirmed = set()
+    root = guest.storage.mounts.get("/")
     for line in lines:
         device = devices.resolve(line.fs_spec, guest.storage)
-        if device is not None and _naming(line) is not Naming.OTHER:
-            claim = (line.fs_file, _family(line.fs_spec))
-            claims[device] = claims.get(device, frozenset()) | {claim}
+        if device is None or _naming(line) is Naming.OTHER:
+            continue
+        family = _family(line.fs_spec)
+        if "noauto" not in line.options:
+            claims[device] = claims.get(device, frozenset()) | {(line.fs_file, family)}
+        if line.fs_file == "/" and device == root:
+            confirmed.add(family)
     # crypttab(5) parts its fields as fstab(5) does: name, source, key, options
     crypttab = fstab.entries(guest.text(CRYPTTAB) or "")
     crypt = {entry.fs_spec: entry.fs_file for entry in crypttab}
-    return Sources(guest.storage, crypt, _misordered(guest.storage, lines), claims)
+    misordered = _misordered(guest.storage, lines)
+    return Sources(guest.storage, crypt, misordered, frozenset(confirmed), claims)
 
 
 def _misordered(storage: Storage, lines: Sequence[fstab.Line]) -> fstab.Line | None:
@@ -165,8 +186,6 @@ def _fits(wanted: str, found: str | None) -> bool:
     """Whether an entry of this type can be what is on the device."""
     if found is None:
         return True
-    if _CONTAINER.fullmatch(found):
-        return False
     types = {_SAME_TYPE.get(name, name) for name in wanted.replace("fuse.", "").split(",")}
     return bool(types & {"auto", _SAME_TYPE.get(found, found)})
 

@@ -244,11 +244,23 @@ def test_disks_in_another_order_give_no_uuid() -> None:
 
 def test_two_ways_of_counting_that_meet_are_not_believed() -> None:
     """A SATA and an NVMe disk: both names would be the first disk."""
-    assert after("UUID=b00b /boot ext4 ro\n/dev/nvme0n1p1 /data ext4 ro") == (
-        "UUID=b00b /boot ext4 ro\n/dev/nvme0n1p1 /data ext4 ro,nofail"
-    )
-    same_disk = "/dev/xvda1 /boot ext4 ro\n/dev/sda1 /kernels ext4 ro"
-    assert after(same_disk) == "UUID=b00b /boot ext4 ro\nUUID=b00b /kernels ext4 ro"
+    boot, data = "UUID=b00b /boot ext4 ro\n", "/dev/nvme0n1p1 /data ext4 ro"
+    assert after(f"{boot}{data}") == f"{boot}{data},nofail"
+
+
+@pytest.mark.parametrize(
+    ("others", "spec"),
+    [
+        ("/dev/xvda1 /kernels ext4 ro\n", "/dev/sda1"),  # one disk under two names
+        ("UUID=b00b /kernels ext4 ro,noauto\n", "/dev/vda1"),
+        (
+            "UUID=b00b /kernels ext4 ro\n/dev/vda2 / ext4 ro\n",
+            "/dev/vda1",
+        ),  # the root shows the count is right
+    ],
+)
+def test_one_device_in_two_places_is_believed_where_nothing_speaks_against_it(others: str, spec: str) -> None:
+    assert after(f"{others}{spec} /boot ext4 ro").endswith("\nUUID=b00b /boot ext4 ro")
 
 
 def test_a_cloned_disk_has_no_uuid_of_its_own() -> None:

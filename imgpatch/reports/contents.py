@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import posixpath
 from collections.abc import Callable, Sequence
 
+from imgpatch.formats import initramfs
 from imgpatch.plan import Change
 
 Describe = Callable[[str, bytes | None, bytes | None], Sequence[str] | None]
 """Path, before and after -> lines for people, or None where it does not know the format."""
-
-DESCRIBERS: tuple[Describe, ...] = ()
-"""Asked in turn before a file counts as text or as unknown binary contents."""
 
 LARGEST_DIFF = 2 * 1024 * 1024
 """Bytes; configuration is far smaller, and difflib's time is not linear."""
@@ -22,11 +21,19 @@ _NO_NEWLINE = "\\ No newline at end of file"
 
 def describe(path: str, before: bytes | None, after: bytes | None) -> Sequence[str] | None:
     """The first of `DESCRIBERS` that knows the format speaks."""
-    for describer in DESCRIBERS:
-        lines = describer(path, before, after)
-        if lines is not None:
-            return lines
-    return None
+    found = (describer(path, before, after) for describer in DESCRIBERS)
+    return next((lines for lines in found if lines is not None), None)
+
+
+def _initramfs(path: str, before: bytes | None, after: bytes | None) -> Sequence[str] | None:
+    """Known by its name, as boot loaders and kernel-install(8) give it; /etc has its settings only."""
+    if path.startswith("/etc/") or not posixpath.basename(path).startswith(("initrd", "initramfs")):
+        return None
+    return initramfs.describe(before, after)
+
+
+DESCRIBERS: tuple[Describe, ...] = (_initramfs,)
+"""Asked in turn before a file counts as text or as unknown binary contents."""
 
 
 def kind(change: Change) -> str:

@@ -97,7 +97,7 @@ def _kernels(kernels: Sequence[Kernel]) -> Iterator[str]:
         problem = f", which cannot be read: {kernel.initramfs_problem}" if kernel.initramfs_problem else ""
         yield f"  initramfs:  {kernel.initramfs or 'none'}{problem}"
         for driver in kernel.drivers:
-            yield f"    {driver.module:<14}{_driver(driver)}"
+            yield f"    {driver.name or driver.module:<14}{_driver(driver)}"
 
 
 def _driver(driver: DriverState) -> str:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imgpatch import edition
+from imgpatch.formats import cpio
 from imgpatch.inspection import Inspection
 from imgpatch.inspection.bootloader import BootEntry, Bootloader
 from imgpatch.inspection.kernels import DriverState, Kernel, Presence
@@ -27,7 +28,7 @@ NEWEST = edition.load()
 PLAN = Plan(
     (
         Change(
-            "/boot/initrd.img",
+            "/boot/grub/core.img",
             b"\x1f\x8b\0old",
             b"\x1f\x8b\0newer",
             (Reason("M-10", "nvme is missing"),),
@@ -79,7 +80,7 @@ FOUND = Machine(STORAGE, INSPECTION, ["a journal was replayed"])
 def test_a_plan_as_text() -> None:
     lines = text.render_plan(PLAN, NEWEST, ["a journal was replayed"], choices=Choices(".old")).split("\n")
     assert lines[0] == "a journal was replayed"
-    assert "  M-01     the original is kept as /boot/.initrd.img.old" in lines
+    assert "  M-01     the original is kept as /boot/grub/.core.img.old" in lines
     assert any(line.startswith("  before: 6 bytes, sha256 ") for line in lines)
     start = lines.index("change /etc/fstab")
     assert lines[start : start + 12] == [
@@ -170,13 +171,23 @@ def test_a_diff_tells_a_lost_newline_from_a_lost_line() -> None:
 
 def test_a_describer_speaks_for_its_format() -> None:
     def describe(path: str, before: bytes | None, after: bytes | None) -> Sequence[str] | None:
-        return [f"gains {len(after or b'') - len(before or b'')} bytes\x1b"] if "initrd" in path else None
+        return [f"gains {len(after or b'') - len(before or b'')} bytes\x1b"] if "core" in path else None
 
     shown = text.render_plan(PLAN, NEWEST, describe=describe)
     assert "  gains 2 bytes\\x1b" in shown
     assert "+++ /etc/fstab" in shown
     rows = document.plan_document(PLAN, NEWEST, describe=describe)["changes"]
     assert [("description" in row, "diff" in row) for row in rows] == [(True, False)] + [(False, True)] * 3
+
+
+def test_an_initramfs_shows_the_files_it_gains() -> None:
+    old = cpio.make_entry("init", b"x", mode=0o100755, mtime=0, ino=1)
+    new = cpio.make_entry("nvme.ko", b"elf", mode=0o100644, mtime=0, ino=2)
+    before, after = old + cpio.trailer(), old + new + cpio.trailer()
+    plan = Plan((Change("/boot/initrd.img-6.1", before, after, ()),))
+    assert "  + nvme.ko (3 bytes)" in text.render_plan(plan, NEWEST).split("\n")
+    settings_file = Plan((Change("/etc/initramfs-tools/initramfs.conf", b"A=1\n", b"A=2\n", ()),))
+    assert "  +A=2" in text.render_plan(settings_file, NEWEST).split("\n")
 
 
 def test_a_plan_as_json() -> None:
@@ -186,7 +197,7 @@ def test_a_plan_as_json() -> None:
     assert (found["schema"], found["edition"], found["digest"]) == (1, "2026", PLAN.digest)
     assert (found["messages"], found["written"]) == (["replayed"], ["out.raw"])
     assert [(row["path"], row["kind"], row["mode"], row["rules"]) for row in found["changes"]] == [
-        ("/boot/initrd.img", "change", None, ["M-10"]),
+        ("/boot/grub/core.img", "change", None, ["M-10"]),
         ("/etc/a.conf", "add", "0600", ["imgpatch"]),
         ("/etc/fstab", "change", None, ["M-03"]),
         ("/etc/gone", "remove", None, ["M-08"]),
@@ -246,9 +257,7 @@ Messages
 def test_a_machine_as_json() -> None:
     found = json.loads(document.dumps(document.inspection_document(FOUND)))
     assert found["storage"]["mounts"]["/"]["uuid"] == "a007"
-    assert found["inspection"]["kernels"][0]["drivers"][0] == {
-        "module": "nvme", "presence": "module", "in_initramfs": False,
-    }  # fmt: skip
+    assert found["inspection"]["kernels"][0]["drivers"][0]["presence"] == "module"
 
 
 def test_a_revert_as_text() -> None:

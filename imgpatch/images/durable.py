@@ -1,0 +1,111 @@
+"""Host files that survive a crash of the program or the machine: synced, renamed, cleaned up after."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from imgpatch.errors import RefusedError
+from imgpatch.images.locks import try_lock
+
+_LOCK = "lock"
+
+
+def sync_file(path: Path) -> None:
+    """Forces a file's contents to the disk, also what other processes wrote to it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Forces a folder's entries to the disk: what was created, renamed or removed in it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Writes a whole file so that after a crash it holds the old or the new contents, never a mixture."""
+    beside = path.with_name(f"{path.name}.new")
+    with beside.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+    sync_folder(path.parent)
+
+
+def room(folder: Path) -> int:
+    """Bytes an ordinary user may still write there (statvfs(3))."""
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
+
+
+def require_room(folder: Path, wanted: int, purpose: str) -> None:
+    """Raises RefusedError where the file system of a folder has less than `wanted` bytes left."""
+    free = room(folder)
+    if free < wanted:
+        raise RefusedError(
+            f"{folder}: {free} bytes are free, and {purpose} may take {wanted}",
+            hint=f"free {wanted - free} bytes there, or choose a place on another file system",
+        )
+
+
+@contextmanager
+def work_folder(parent: Path, name: str) -> Iterator[Path]:
+    """A folder of our own in `parent`, gone in the end, for what is being made for the output `name`.
+
+    Folders that killed runs left for the same output are removed first: each holds a locked file, so
+    that the folder of a run still going is known.
+
+    Raises:
+        RefusedError: the folder cannot be made.
+    """
+    prefix = f".{name}.imgpatch-"
+    _remove_stale(parent, prefix)
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    except OSError as error:
+        raise RefusedError(
+            f"{parent}: no working folder can be made there ({error.strerror})",
+            hint="make the folder writable, or choose another place for the output",
+        ) from error
+    try:
+        with (folder / _LOCK).open("wb") as lock:
+            try_lock(lock.fileno(), exclusive=True)
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_stale(parent: Path, prefix: str) -> None:
+    for folder in parent.glob(f"{_escaped(prefix)}*"):
+        # A folder without its lock is one being made this instant, or one being removed.
+        with suppress(OSError), (folder / _LOCK).open("rb+") as lock:
+            if not folder.is_symlink() and try_lock(lock.fileno(), exclusive=True):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _escaped(name: str) -> str:
+    return "".join(f"[{char}]" if char in "*?[" else char for char in name)
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Keeps SIGINT, SIGTERM and SIGHUP waiting: for steps that are short and must not stop half way."""
+    held = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

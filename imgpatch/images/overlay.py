@@ -1,0 +1,30 @@
+"""qcow2 overlays: everything imgpatch writes goes into one first, never into the user's image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from imgpatch.errors import RefusedError
+from imgpatch.images import qemu
+from imgpatch.images.container import Image
+from imgpatch.images.durable import require_room
+
+LEAST_ROOM = 256 << 20
+"""Bytes a working folder must have free: several initramfs with their originals, and a journal's replay."""
+
+
+def create_overlay(image: Image, path: Path) -> Image:
+    """Makes an overlay of an image at an absolute path and gives it as an image.
+
+    Raises:
+        RefusedError: there is too little room for what an apply writes, or the file cannot be made.
+    """
+    require_room(path.parent, LEAST_ROOM, "the overlay")
+    try:
+        qemu.run("create", "-q", "-f", "qcow2", "-b", image.path, "-F", image.format, path)
+    except qemu.QemuImgError as error:
+        raise RefusedError(
+            f"{path}: no overlay of {image.path} can be made: {error}",
+            hint="make the folder writable, or choose another place for the output",
+        ) from error
+    return Image(path, "qcow2", image.size)

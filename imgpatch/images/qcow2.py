@@ -1,0 +1,233 @@
+"""Reading qcow2 (docs/interop/qcow2.txt of QEMU): the header, which clusters are there, guest bytes.
+
+Only one file is ever opened: a backing file or an external data file named in a header is hostile
+input and is refused before anything follows it.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+import zlib
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import zstandard
+
+from imgpatch.errors import FormatError
+
+MAGIC = b"QFI\xfb"
+HEADER_SIZE = 112
+
+DIRTY, CORRUPT, EXTERNAL_DATA, COMPRESSION_TYPE, EXTENDED_L2 = (1 << bit for bit in range(5))
+_KNOWN = DIRTY | CORRUPT | EXTERNAL_DATA | COMPRESSION_TYPE | EXTENDED_L2
+
+_V2 = struct.Struct(">4sIQIIQIIQQIIQ")
+_V3 = struct.Struct(">QQQIIB")  # features, refcount order, header length, compression type
+_OFFSET = 0x00FF_FFFF_FFFF_FE00  # bits 9 to 55 of an L1 or L2 entry
+_COMPRESSED = 1 << 62
+_ZERO = 1
+_MAX_L1_BYTES = 32 << 20  # QEMU's own limit
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The fields that matter here; offsets and sizes in bytes unless named otherwise.
+
+    Attributes:
+        l1_size: entries of the active L1 table.
+        zstd: compressed clusters are zstd, not deflate.
+    """
+
+    version: int
+    backing: bool
+    cluster_bits: int
+    size: int
+    encrypted: bool
+    l1_size: int
+    l1_offset: int
+    refcount_offset: int
+    snapshots: int
+    incompatible: int
+    zstd: bool
+
+    @property
+    def cluster_size(self) -> int:
+        return 1 << self.cluster_bits
+
+    @property
+    def l2_entry_size(self) -> int:
+        return 16 if self.incompatible & EXTENDED_L2 else 8
+
+    @property
+    def l2_entries(self) -> int:
+        return self.cluster_size // self.l2_entry_size
+
+
+def parse_header(head: bytes) -> Header:
+    """Reads the header from the first bytes of a file.
+
+    Raises:
+        FormatError: it is not one QEMU could have written.
+    """
+    head = head.ljust(HEADER_SIZE, b"\0")
+    magic, version, backing, _, bits, size, crypt, l1, l1_at, refs, _, snapshots, _ = _V2.unpack_from(head)
+    if magic != MAGIC:
+        raise FormatError("no qcow2 magic at the start")
+    if version not in (2, 3):
+        raise FormatError(f"qcow2 version {version}, and only 2 and 3 exist")
+    features, compression = 0, 0
+    if version == 3:
+        features, _, _, _, length, compression = _V3.unpack_from(head, _V2.size)
+        compression = compression if length > _V2.size + 32 else 0
+    header = Header(
+        version=version,
+        backing=backing != 0,
+        cluster_bits=bits,
+        size=size,
+        encrypted=crypt != 0,
+        l1_size=l1,
+        l1_offset=l1_at,
+        refcount_offset=refs,
+        snapshots=snapshots,
+        incompatible=features,
+        zstd=compression == 1,
+    )
+    _check_arithmetic(header, compression)
+    return header
+
+
+def _check_arithmetic(header: Header, compression: int) -> None:
+    if not 9 <= header.cluster_bits <= 21:
+        raise FormatError(f"clusters of 2^{header.cluster_bits} bytes, and QEMU has 2^9 to 2^21")
+    if header.incompatible & ~_KNOWN:
+        raise FormatError(f"unknown incompatible features {header.incompatible & ~_KNOWN:#x}")
+    if compression not in (0, 1):
+        raise FormatError(f"unknown compression type {compression}")
+    if header.l1_size * 8 > _MAX_L1_BYTES:
+        raise FormatError(f"an L1 table of {header.l1_size} entries is larger than QEMU allows")
+    if header.l1_size * header.l2_entries * header.cluster_size < header.size:
+        raise FormatError(f"an L1 table of {header.l1_size} entries cannot map {header.size} bytes")
+
+
+class Qcow2:
+    """The active layer of an open qcow2 file; what is not allocated in it reads as zeros."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Reads the header and the L1 table from a descriptor that stays the caller's.
+
+        Raises:
+            FormatError: the header is none, or the L1 table is cut off.
+        """
+        self._fd = descriptor
+        self.file_size = os.fstat(descriptor).st_size
+        self.header = parse_header(os.pread(descriptor, HEADER_SIZE, 0))
+        self._l1 = self._table(self.header.l1_offset, self.header.l1_size)
+        self._l2: tuple[int, array[int]] = (-1, array("Q"))
+
+    def check_whole(self) -> None:
+        """Follows every table to the end of what it points to.
+
+        The last cluster may be short: QEMU does not write out its tail.
+
+        Raises:
+            FormatError: a table points past the end of the file.
+        """
+        end = -(-self.file_size // self.header.cluster_size) * self.header.cluster_size
+        self._check_below(end, [self.header.refcount_offset, *(entry & _OFFSET for entry in self._l1)])
+        for index in range(len(self._l1)):
+            self._check_below(end, map(self._host_offset, self._entries(index)))
+
+    def _check_below(self, end: int, offsets: Iterable[int]) -> None:
+        last = max(offsets, default=0)
+        if last >= end:
+            raise FormatError(f"its tables point to byte {last}, the file ends at {self.file_size}")
+
+    def allocated(self) -> Iterator[tuple[int, int]]:
+        """Guest offset and length of each cluster this layer answers for, in order."""
+        size, cluster = self.header.size, self.header.cluster_size
+        for index in range(len(self._l1)):
+            base = index * self.header.l2_entries
+            for number, entry in enumerate(self._entries(index)):
+                offset = (base + number) * cluster
+                if entry & (_OFFSET | _COMPRESSED | _ZERO) and offset < size:
+                    yield offset, min(cluster, size - offset)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Guest bytes; fewer at the end of the disk."""
+        cluster = self.header.cluster_size
+        end = min(offset + length, self.header.size)
+        pieces = []
+        while offset < end:
+            inside = offset % cluster
+            count = min(cluster - inside, end - offset)
+            pieces.append(self._cluster(offset // cluster)[inside : inside + count])
+            offset += count
+        return b"".join(pieces)
+
+    def _table(self, offset: int, entries: int) -> array[int]:
+        data = os.pread(self._fd, entries * 8, offset)
+        if len(data) < entries * 8:
+            raise FormatError(
+                f"its tables reach to byte {offset + entries * 8}, the file ends at {self.file_size}"
+            )
+        table = array("Q", data)
+        if sys.byteorder == "little":
+            table.byteswap()
+        return table
+
+    def _l2_table(self, index: int) -> array[int]:
+        if self._l2[0] != index:
+            at = self._l1[index] & _OFFSET
+            words = self.header.cluster_size // 8
+            self._l2 = (index, self._table(at, words) if at else array("Q"))
+        return self._l2[1]
+
+    def _entries(self, index: int) -> array[int]:
+        table = self._l2_table(index)
+        return table[::2] if self.header.incompatible & EXTENDED_L2 else table
+
+    def _host_offset(self, entry: int) -> int:
+        if entry & _COMPRESSED:
+            return self._compressed_at(entry)[0]
+        return entry & _OFFSET
+
+    def _compressed_at(self, entry: int) -> tuple[int, int]:
+        """Host offset and length; the length counts 512-byte sectors and may reach past the data."""
+        bits = 62 - (self.header.cluster_bits - 8)
+        offset = entry & ((1 << bits) - 1)
+        sectors = ((entry & (_COMPRESSED - 1)) >> bits) + 1
+        return offset, sectors * 512 - offset % 512
+
+    def _cluster(self, number: int) -> bytes:
+        index, slot = divmod(number, self.header.l2_entries)
+        table = self._l2_table(index)
+        cluster = self.header.cluster_size
+        if not table:
+            return bytes(cluster)
+        extended = bool(self.header.incompatible & EXTENDED_L2)
+        entry = table[slot * 2] if extended else table[slot]
+        if entry & _COMPRESSED:
+            return self._inflate(*self._compressed_at(entry))
+        if not entry & _OFFSET or (entry & _ZERO and not extended):
+            return bytes(cluster)
+        data = os.pread(self._fd, cluster, entry & _OFFSET).ljust(cluster, b"\0")
+        return _only_allocated(data, table[slot * 2 + 1]) if extended else data
+
+    def _inflate(self, offset: int, length: int) -> bytes:
+        cluster = self.header.cluster_size
+        data = os.pread(self._fd, length, offset)
+        try:
+            if self.header.zstd:
+                return zstandard.ZstdDecompressor().stream_reader(data).read(cluster)
+            return zlib.decompressobj(-15).decompress(data, cluster)
+        except (zlib.error, zstandard.ZstdError) as error:
+            raise FormatError(f"a compressed cluster at byte {offset} cannot be unpacked: {error}") from error
+
+
+def _only_allocated(data: bytes, bitmap: int) -> bytes:
+    """A cluster with the subclusters that are not allocated (bits 0 to 31) as zeros."""
+    size = len(data) // 32
+    return b"".join(data[i * size : (i + 1) * size] if bitmap >> i & 1 else bytes(size) for i in range(32))

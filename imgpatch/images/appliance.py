@@ -111,7 +111,9 @@ class Appliance:
 
 
 @contextlib.contextmanager
-def launch(drives: Sequence[Drive], settings: Settings, progress: Progress) -> Iterator[Appliance]:
+def launch(
+    drives: Sequence[Drive], settings: Settings, progress: Progress | None = None
+) -> Iterator[Appliance]:
     """Starts an appliance with the drives attached in this order.
 
     Raises:
@@ -133,7 +135,8 @@ def launch(drives: Sequence[Drive], settings: Settings, progress: Progress) -> I
         handle.config(name, value)
     start = time.monotonic()
     messages = _keep_messages(handle, guestfs)
-    _follow_launch(handle, guestfs, progress)
+    if progress is not None:
+        _follow_launch(handle, guestfs, progress)
     try:
         for drive in drives:
             handle.add_drive_opts(str(drive.path), format=drive.format, readonly=not drive.writable)

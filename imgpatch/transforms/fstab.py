@@ -92,7 +92,7 @@ def _verdicts(guest: Guest, context: Context, lines: Sequence[fstab.Line]) -> It
             kept[index] = line
         else:
             yield index, verdict
-    sources = survey(guest, tuple(kept.values()))
+    sources = survey(guest, tuple(kept.values()), FSTAB)
     roots = [sources.of(line).device for line in kept.values() if line.fs_file == "/"]
     root_named = sources.root is not None and sources.root in roots
     for index, line in kept.items():

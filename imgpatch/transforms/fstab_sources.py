@@ -14,6 +14,7 @@ from imgpatch import devices
 from imgpatch.devices import Naming
 from imgpatch.formats import fstab
 from imgpatch.guest import Guest
+from imgpatch.manifest import Manifest
 from imgpatch.storage import Device, Storage
 
 CRYPTTAB = "/etc/crypttab"
@@ -143,36 +144,37 @@ class Sources:
         return devices.naming(source) is Naming.OTHER or devices.resolve(source, self.storage) is not None
 
 
-def survey(guest: Guest, lines: Sequence[fstab.Line]) -> Sources:
-    """Reads what else the guest says about the devices of its fstab."""
+def survey(guest: Guest, lines: Sequence[fstab.Line], path: str) -> Sources:
+    """Reads what else the guest says about the devices of its fstab, whose path is given."""
     claims: dict[Device, frozenset[tuple[str, str]]] = {}
-    confirmed = set()
-    root = guest.storage.mounts.get("/")
     for line in lines:
         device = devices.resolve(line.fs_spec, guest.storage)
-        if device is None or _naming(line) is Naming.OTHER:
-            continue
-        family = _family(line.fs_spec)
-        if "noauto" not in line.options:
-            claims[device] = claims.get(device, frozenset()) | {(line.fs_file, family)}
-        if line.fs_file == "/" and device == root:
-            confirmed.add(family)
+        if device is not None and _naming(line) is not Naming.OTHER and "noauto" not in line.options:
+            claim = (line.fs_file, _family(line.fs_spec))
+            claims[device] = claims.get(device, frozenset()) | {claim}
     # crypttab(5) parts its fields as fstab(5) does: name, source, key, options
     crypttab = fstab.entries(guest.text(CRYPTTAB) or "")
     crypt = {entry.fs_spec: entry.fs_file for entry in crypttab}
-    misordered = _misordered(guest.storage, lines)
-    return Sources(guest.storage, crypt, misordered, frozenset(confirmed), claims)
+    roots = [line for line in _as_written(guest, lines, path) if line.fs_file == "/"]
+    root = guest.storage.mounts.get("/")
+    found = [
+        line for line in roots if root is not None and devices.resolve(line.fs_spec, guest.storage) == root
+    ]
+    confirmed = frozenset(_family(line.fs_spec) for line in found)
+    counted = [line for line in roots if devices.place(line.fs_spec) is not None]
+    misordered = counted[0] if root is not None and counted and not found else None
+    return Sources(guest.storage, crypt, misordered, confirmed, claims)
 
 
-def _misordered(storage: Storage, lines: Sequence[fstab.Line]) -> fstab.Line | None:
-    """A root line that counts disks and does not come out at the root, where none of them does."""
-    root = storage.mounts.get("/")
-    counted = [line for line in lines if line.fs_file == "/" and devices.place(line.fs_spec) is not None]
-    if root is None or not counted:
-        return None
-    if any(devices.resolve(line.fs_spec, storage) == root for line in lines if line.fs_file == "/"):
-        return None
-    return counted[0]
+def _as_written(guest: Guest, lines: Sequence[fstab.Line], path: str) -> Sequence[fstab.Line]:
+    """The lines before imgpatch changed any, from the kept original.
+
+    The root line is a witness to the order of the disks, and it is rewritten like the others: without
+    the original a second run would believe what the first one did not.
+    """
+    row = Manifest.read(guest).row(guest.resolve(path))
+    original = None if row is None or row.kept is None else guest.text(row.kept)
+    return lines if original is None else tuple(fstab.entries(original))
 
 
 def _naming(line: fstab.Line) -> Naming:

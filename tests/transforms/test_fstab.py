@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from imgpatch import edition
 from imgpatch.formats import fstab as grammar
@@ -17,6 +19,7 @@ from imgpatch.guest import Guest, MemoryTree
 from imgpatch.inspection import Inspection
 from imgpatch.inspection.network import Network
 from imgpatch.inspection.system import OperatingSystem
+from imgpatch.manifest import MANIFEST_PATH, Manifest, Row
 from imgpatch.plan import OWN_RULE, Context, Plan, make_plan
 from imgpatch.storage import Device, Disk, Storage
 from imgpatch.transforms import fstab
@@ -48,6 +51,16 @@ def plan_of(text: str | bytes, storage: Storage = STORAGE, name: str = edition.N
     others = {f"/etc/{path}": content.encode() for path, content in files.items()}
     guest = Guest(MemoryTree({"/etc/fstab": data, **others}), storage)
     return make_plan(guest, [fstab], context(name))
+
+
+def plan_of_applied(before: str, done: str, storage: Storage = STORAGE) -> Plan:
+    """The second plan, over a guest that keeps the original and the manifest."""
+    kept = "/etc/fstab.imgpatch.orig"
+    manifest = Manifest((Row("/etc/fstab", kept, None, None, ()),))
+    texts = {"/etc/fstab": done, kept: before}
+    files = {path: text.encode("utf-8", "surrogateescape") for path, text in texts.items()}
+    guest = Guest(MemoryTree({**files, MANIFEST_PATH: manifest.to_bytes()}), storage)
+    return make_plan(guest, [fstab], context())
 
 
 def after(text: str, storage: Storage = STORAGE, name: str = edition.NEWEST, **files: str) -> str:
@@ -377,3 +390,38 @@ def test_the_diff_of_a_whole_file_shows_the_rules() -> None:
         "+ # imgpatch M-05 file system type cifs is disabled: //s/x\t/x\tcifs\tro\t0 0",
         "+ /dev/sdd1\t/y\text4\tnofail",
     ]
+
+
+SPECS = [
+    *("/dev/sda1", "/dev/sda2", "/dev/xvdb1", "/dev/nvme0n1p1", "/dev/sdz9", "/dev/root", "/dev/my-vg/var"),
+    *(
+        "UUID=a007",
+        "LABEL=gone",
+        'UUID="b00b"',
+        "/dev/disk/by-path/x-part2",
+        "//s/x",
+        "tmpfs",
+        "/dev/md0",
+        "#x",
+    ),
+]
+POINTS = ["/", "/data", "none", "swap", "/a\\040b", "relative"]
+TYPES = ["ext4", "xfs", "auto", "swap", "cifs", "nfs", "none", "fuse", "udf,iso9660", ""]
+OPTIONS = ["defaults", "noauto", "ro,nofail", "bind", "_netdev", ",", "defaults 0 0", "x 1 1 # why", ""]
+ENTRIES = st.tuples(*map(st.sampled_from, (SPECS, POINTS, TYPES, OPTIONS))).map(" ".join)
+MOUNTS: list[dict[str, Device]] = [{"/": ROOT}, {"/": LV}, {"/": RAW}, {}]
+
+
+@settings(max_examples=200, derandomize=True, deadline=None)
+@given(st.lists(ENTRIES, max_size=6), st.sampled_from(MOUNTS))
+def test_a_second_plan_is_empty_and_every_root_line_is_kept(
+    entries: list[str], mounts: dict[str, Device]
+) -> None:
+    text = "\n".join(entries)
+    storage = replace(STORAGE, mounts=mounts)
+    done = after(text, storage)
+    assert plan_of_applied(text, done, storage).changes == ()
+    assert len(done.split("\n")) == len(text.split("\n"))
+    assert [line.fs_file for line in grammar.entries(done)].count("/") == [
+        line.fs_file for line in grammar.entries(text)
+    ].count("/")

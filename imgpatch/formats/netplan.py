@@ -208,7 +208,8 @@ def _plain(node: Node) -> Value:
         return plain
     if isinstance(node, SequenceNode):
         return [_plain(item) for item in node.value]
-    return None if getattr(node, "style", None) is None and node.value in {"", "~", "null"} else str(node.value)
+    plain = getattr(node, "style", None) is None
+    return None if plain and node.value in {"", "~", "null"} else str(node.value)
 
 
 def _changed(value: Value, path: Path, change: Any) -> Value:

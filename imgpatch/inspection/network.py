@@ -114,13 +114,14 @@ class Topology:
     def __init__(self, found: Iterable[Interface], pinned: Mapping[str, str]) -> None:
         self._all: dict[str, list[Interface]] = {}
         self._lower: dict[str, list[str]] = {}
-        known = {**pinned}
+        known = dict(pinned)
+        self._pinned = {name: mac for mac, name in pinned.items()}
         found = list(found)
         known.update({i.mac: i.name for i in found if i.mac and i.name})
         for interface in found:
             key = interface.name or known.get(interface.mac or "") or interface.mac or interface.source
             self._all.setdefault(key, []).append(interface)
-            self._lower.setdefault(key, []).extend(interface.lower)
+            self._lower.setdefault(key, []).extend(known.get(port, port) for port in interface.lower)
         for port in [port for ports in self._lower.values() for port in ports]:
             self._all.setdefault(port, [])
 
@@ -175,7 +176,7 @@ class Topology:
         above = [*here, *(i for i in self._all.get(self.top(key), ()) if i not in here)]
         return Nic(
             name=next((i.name for i in here if i.name), None if ":" in key or "/" in key else key),
-            mac=next((i.mac for i in here if i.mac), None),
+            mac=next((i.mac for i in here if i.mac), self._pinned.get(key)),
             static=any(i.static for i in above),
             sources=tuple(dict.fromkeys(i.source for i in above)),
         )

@@ -3,6 +3,32 @@
 from __future__ import annotations
 
 from imgpatch.plan import Transform
-from imgpatch.transforms import fstab
+from imgpatch.transforms import (
+    bridge_macs,
+    fallback_loader,
+    fstab,
+    grub,
+    ifupdown,
+    kernel_command_line,
+    netplan,
+    networkd,
+    networkmanager,
+    nic_mentions,
+    nic_names,
+    resolv_conf,
+)
 
-TRANSFORMS: tuple[Transform, ...] = (fstab,)
+TRANSFORMS: tuple[Transform, ...] = (
+    fstab,
+    nic_names,
+    ifupdown,
+    networkd,
+    netplan,
+    networkmanager,
+    bridge_macs,
+    resolv_conf,
+    nic_mentions,
+    kernel_command_line,
+    grub,
+    fallback_loader,
+)

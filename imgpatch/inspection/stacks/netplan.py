@@ -24,7 +24,8 @@ ROLES = {
     "virtual-ethernets": Role.OTHER,
     "nm-devices": Role.OTHER,
 }
-ADDRESSING = ("addresses", "gateway4", "gateway6")
+Definition = tuple[str, str, str]
+"""The path of a definition: `network`, its kind, its id."""
 
 
 def files(guest: Guest) -> tuple[str, ...]:
@@ -43,18 +44,31 @@ def read(guest: Guest, path: str) -> Document | None:
 def interfaces(guest: Guest) -> Iterator[Interface]:
     documents = {path: document for path in files(guest) if (document := read(guest, path)) is not None}
     called = names(documents)
+    for document in documents.values():  # what has no name is known by its MAC address
+        for (_, _, key), definition in definitions(document):
+            if called.get(key, key) is None:
+                called[key] = _mac(definition)
     for path, document in documents.items():
-        for kind, role in ROLES.items():
-            for key, definition in document.mapping(("network", kind)).items():
-                yield _interface(path, called.get(key, key), role, as_mapping(definition), called)
+        for (_, kind, key), definition in definitions(document):
+            yield _interface(path, called.get(key, key), ROLES[kind], definition, called)
+
+
+def definitions(document: Document) -> Iterator[tuple[Definition, dict[str, Value]]]:
+    """(path, definition) for every interface in a file; a kind may also have a `renderer`."""
+    for kind in ROLES:
+        for key, value in document.mapping(("network", kind)).items():
+            if isinstance(value, dict) or value is None:
+                yield ("network", kind, key), as_mapping(value)
 
 
 def names(documents: Mapping[str, Document]) -> dict[str, str | None]:
     """What each definition's interface is called: its id unless it is matched by something else."""
     found: dict[str, str | None] = {}
     for document in documents.values():
-        for key, definition in document.mapping(("network", "ethernets")).items():
-            name = name_of(key, as_mapping(definition))
+        for (_, kind, key), definition in definitions(document):
+            if kind != "ethernets":
+                continue
+            name = name_of(key, definition)
             found[key] = found.get(key, key) if name == key else name
     return found
 
@@ -82,26 +96,27 @@ def words(value: Value) -> tuple[str, ...]:
 def _interface(
     path: str, name: str | None, role: Role, definition: dict[str, Value], called: Mapping[str, str | None]
 ) -> Interface:
-    mac = as_mapping(definition.get("match")).get("macaddress")
-    below = (
-        [*words(definition.get("interfaces")), definition.get("link")]
-        if role in {Role.BRIDGE, Role.BOND, Role.VLAN}
-        else []
-    )
+    below = [*words(definition.get("interfaces")), definition.get("link")]
     lower = (called.get(key, key) for key in below if isinstance(key, str))
     routes = definition.get("routes")
+    mac = _mac(definition)
     return Interface(
         STACK,
         path,
-        name,
+        None if name == mac else name,
         role,
-        plain_mac(mac) if isinstance(mac, str) else None,
-        tuple(key for key in lower if key is not None),
+        mac,
+        tuple(key for key in lower if key is not None) if role is not Role.NIC else (),
         static=bool(definition.get("addresses")),
         dhcp=is_true(definition.get("dhcp4")),
         gateway="gateway4" in definition or any(_is_default(route) for route in routes or ()),
         boot=not is_true(definition.get("optional")),
     )
+
+
+def _mac(definition: Mapping[str, Value]) -> str | None:
+    mac = as_mapping(definition.get("match")).get("macaddress")
+    return plain_mac(mac) if isinstance(mac, str) else None
 
 
 def _is_default(route: Value) -> bool:

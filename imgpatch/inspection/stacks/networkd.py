@@ -53,7 +53,7 @@ def interfaces(guest: Guest) -> Iterator[Interface]:
         every = lines + tuple(line for part in dropins(guest, path) for line in read(guest, part))
         for name in names(lines):
             yield _interface(path, name, every)
-            yield from _upper(path, name, every)
+            yield from _upper(path, name or next(iter(macs(lines)), None), every)
 
 
 def names(lines: Sequence[ini.Line]) -> tuple[str | None, ...]:

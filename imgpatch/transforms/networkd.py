@@ -1,0 +1,198 @@
+"""Static addressing in systemd-networkd's files becomes DHCP, on EC2's NIC (M-06, M-07, M-08)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from imgpatch.formats import ini
+from imgpatch.guest import Guest
+from imgpatch.inspection import Inspection
+from imgpatch.inspection.network import Network, Place
+from imgpatch.inspection.stacks import Role, is_pattern, networkd
+from imgpatch.plan import OWN_RULE, Context, Edit, Note, Reason
+from imgpatch.transforms.nic_names import Names, new_names
+
+_FALSE = frozenset({"no", "false", "0", "off", "n", "f"})
+_OWN_SECTIONS = frozenset({"Address", "Route", "NextHop"})
+"""Whole sections that are addressing, or lead through a gateway that is gone."""
+_REFUSES_DHCP = frozenset({"UseDNS", "UseRoutes", "UseGateway"})
+_NAME_KEYS = frozenset({"Name", "VLAN", "Bridge", "Bond", "MACVLAN", "BindCarrier", "ActiveSlave", "Device"})
+_HARDWARE = networkd.HARDWARE - {"OriginalName"}
+
+
+@dataclass(slots=True)
+class _State:
+    """One .network file with its drop-ins.
+
+    Attributes:
+        static: it has addresses or gateways, so what came with them goes too.
+        dhcp: what DHCP= is to be; None leaves it.
+        name: what [Match] is to find the interface by, where it goes by hardware now.
+    """
+
+    place: Place
+    names: Names
+    static: bool
+    dhcp: str | None
+    name: str | None
+    silent: bool
+    reasons: list[Reason] = field(default_factory=list)
+
+    def say(self, rule: str, line: ini.Line, text: str) -> None:
+        self.reasons.append(Reason(rule, f"line {line.number}: {text}"))
+
+
+def applies(inspection: Inspection) -> bool:
+    return networkd.STACK in inspection.network.stacks
+
+
+def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
+    network = context.inspection.network
+    names = new_names(context)
+    for path in networkd.netdevs(guest):
+        lines = networkd.read(guest, path)
+        yield from _edit(path, lines, *_netdev(lines, network, names))
+    for path in networkd.files(guest):
+        files = {p: networkd.read(guest, p) for p in (path, *networkd.dropins(guest, path))}
+        state = _state(path, files, network, names)
+        if state is None:
+            continue
+        for file, lines in files.items():
+            state.reasons = []
+            yield from _edit(file, lines, _network(lines, state, main=file == path), state.reasons)
+
+
+def _edit(
+    path: str, lines: Sequence[ini.Line], after: Sequence[ini.Line], reasons: Sequence[Reason]
+) -> Iterable[Edit]:
+    text = ini.unparse(after)
+    if text != ini.unparse(lines):
+        yield Edit(path, text.encode("utf-8", "surrogateescape"), tuple(reasons))
+
+
+def _state(
+    path: str, files: dict[str, tuple[ini.Line, ...]], network: Network, names: Names
+) -> _State | None:
+    """None for a file of an interface that stands on no NIC."""
+    every = [line for lines in files.values() for line in lines]
+    found = networkd.names(files[path])
+    pinned = {pin.mac: pin.name for pin in network.pins if pin.mac}
+    pinned.update({nic.mac: nic.name for nic in network.nics if nic.mac and nic.name})
+    macs = networkd.macs(files[path])
+    candidates = (*found, *(pinned.get(mac) for mac in macs), *macs, path)
+    key = next((k for k in candidates if k is not None and k in network.places), None)
+    if not found or key is None:
+        return None
+    place = network.places[key]
+    static = networkd.is_static(every) or any(ini.values(every, "Network", "Gateway"))
+    port = any(ini.values(every, "Network", key) for key in networkd.UPPER)
+    wanted = place.dhcp and not port and (static or (place.primary and found != ("*",)))
+    hardware = any(line.section == "Match" and line.key in _HARDWARE for line in every)
+    new = names.renames.get(key, key)
+    return _State(
+        place,
+        names,
+        static,
+        dhcp="ipv4" if wanted and not networkd.is_dhcp(every) else None,
+        name=new if hardware and names.renames and _is_plain(new) else None,
+        silent=not place.primary or (static and not place.dhcp),
+    )
+
+
+def _is_plain(name: str) -> bool:
+    return ":" not in name and "/" not in name and not is_pattern(name)
+
+
+def _network(lines: Sequence[ini.Line], state: _State, *, main: bool) -> tuple[ini.Line, ...]:
+    after = [new for line in lines if (new := _line(line, state)) is not None]
+    if not main:
+        return tuple(after)
+    result = tuple(after)
+    if state.name and not ini.values(result, "Match", "Name"):
+        result = ini.add(result, "Match", "Name", state.name)
+    if state.dhcp:
+        result = _set(result, "Network", "DHCP", state.dhcp)
+        state.reasons.append(Reason("M-06", f"the interface is to be addressed by DHCP: DHCP={state.dhcp}"))
+    if state.silent and not _is_false(ini.values(result, "Link", "RequiredForOnline")):
+        result = _set(result, "Link", "RequiredForOnline", "no")
+        state.reasons.append(Reason("M-08", "it gets no address on EC2 and must not be waited for at boot"))
+    return result
+
+
+def _line(line: ini.Line, state: _State) -> ini.Line | None:
+    """The line as it is to be; None where it goes. Comments always stay."""
+    if line.section in _OWN_SECTIONS and (line.header or line.key):
+        state.say("M-07", line, f"{line.text.strip()} goes with the old network")
+        return None
+    if line.key is None:
+        return line
+    if line.section == "Network" and (
+        line.key in {"Address", "Gateway"} or (line.key == "DNS" and state.static)
+    ):
+        state.say("M-07", line, f"{line.key}={line.value} goes with the static address")
+        return None
+    if state.static and state.place.dhcp and line.key in _REFUSES_DHCP and line.value.lower() in _FALSE:
+        state.say("M-07", line, f"{line.key}={line.value} would leave the interface without what was static")
+        return None
+    if line.section == "Match" and line.key in _HARDWARE and state.name:
+        state.say("R-66", line, f"{line.key}={line.value} finds hardware that EC2 does not have")
+        return None
+    if line.section == "Link" and line.key == "MACAddress":
+        state.say(OWN_RULE, line, "EC2 lets no other MAC address through than its own NIC's")
+        return None
+    if (
+        line.section == "Network"
+        and line.key == "DHCP"
+        and state.dhcp
+        and line.value.lower() in {*_FALSE, "none"}
+    ):
+        return line.with_value(state.dhcp)
+    return _named(line, state.names, state.reasons)
+
+
+def _netdev(
+    lines: Sequence[ini.Line], network: Network, names: Names
+) -> tuple[tuple[ini.Line, ...], list[Reason]]:
+    """A bridge or bond on the NIC must send with the NIC's MAC address: systemd.netdev(5), MACAddress=."""
+    reasons: list[Reason] = []
+    name = "".join(ini.values(lines, "NetDev", "Name")[-1:])
+    kind = "".join(ini.values(lines, "NetDev", "Kind")[-1:])
+    place = network.places.get(name)
+    result = tuple(_named(line, names, reasons) for line in lines)
+    if place is None or not place.dhcp or networkd.KINDS.get(kind) not in {Role.BRIDGE, Role.BOND}:
+        return result, reasons
+    if ini.values(lines, "NetDev", "MACAddress")[-1:] != ("none",):
+        result = _set(result, "NetDev", "MACAddress", "none")
+        text = (
+            "EC2 lets no MAC address through but its own NIC's, which the interface has with MACAddress=none"
+        )
+        reasons.append(Reason(OWN_RULE, text))
+    return result, reasons
+
+
+def _named(line: ini.Line, names: Names, reasons: list[Reason]) -> ini.Line:
+    if line.key not in _NAME_KEYS:
+        return line
+    words = line.value.split()
+    new = [
+        names.word(word.lstrip("!")) if not word.startswith("!") else f"!{names.word(word[1:])}"
+        for word in words
+    ]
+    if new == words:
+        return line
+    reasons.append(Reason("R-66", f"line {line.number}: {line.value} will have the name {' '.join(new)}"))
+    return line.with_value(" ".join(new))
+
+
+def _set(lines: Sequence[ini.Line], section: str, key: str, value: str) -> tuple[ini.Line, ...]:
+    """Changes the last assignment, which is the one that counts, or adds one."""
+    places = [i for i, line in enumerate(lines) if line.section == section and line.key == key]
+    if not places:
+        return ini.add(lines, section, key, value)
+    changed = lines[places[-1]].with_value(value)
+    return tuple(changed if i == places[-1] else replace(line) for i, line in enumerate(lines))
+
+
+def _is_false(values: Sequence[str]) -> bool:
+    return bool(values) and values[-1].lower() in _FALSE

@@ -1,0 +1,81 @@
+"""Name servers of the old network in /etc/resolv.conf give way where no DHCP client rewrites the file (M-07).
+
+dhclient, dhcpcd and udhcpc write it with the lease, and so does NetworkManager unless it is told not to;
+systemd-networkd never does. The documents are silent: 169.254.169.253 is the Amazon DNS server of every VPC.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+
+from imgpatch.formats import ini
+from imgpatch.guest import Guest, Kind
+from imgpatch.inspection import Inspection
+from imgpatch.inspection.network import Network
+from imgpatch.inspection.stacks import ifupdown, netplan, networkmanager
+from imgpatch.plan import OWN_RULE, Context, Edit, Note, Reason
+
+PATH = "/etc/resolv.conf"
+AMAZON_DNS = "169.254.169.253"
+
+
+def applies(inspection: Inspection) -> bool:
+    return bool(inspection.network.stacks)
+
+
+def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
+    stat = guest.stat(PATH, follow=False)
+    if stat is None or stat.kind is not Kind.FILE or is_rewritten(guest, context.inspection.network):
+        return
+    lines = (guest.text(PATH) or "").split("\n")
+    servers = {
+        i: words[1]
+        for i, line in enumerate(lines)
+        if (words := line.split())[:1] == ["nameserver"] and words[1:]
+    }
+    if not servers or not all(_is_lost(server) for server in servers.values()):
+        return
+    for index in servers:
+        lines[index] = f"# {lines[index]}"
+    first = min(servers)
+    end = "\r" if lines[first].endswith("\r") else ""
+    lines.insert(first, f"nameserver {AMAZON_DNS}{end}")
+    found = f"{', '.join(servers.values())} cannot be reached from EC2 and nothing rewrites this file"
+    reason = Reason(OWN_RULE, f"{found}; {AMAZON_DNS} answers in every VPC")
+    yield Edit(PATH, "\n".join(lines).encode("utf-8", "surrogateescape"), (reason,))
+
+
+def is_rewritten(guest: Guest, network: Network) -> bool:
+    """Whether what brings the primary NIC up writes the name servers it is given into the file."""
+    sources = network.nics[0].sources if network.nics else ()
+    if any(path in ifupdown.files(guest) for path in sources):
+        return True
+    manager = networkmanager.STACK in network.stacks and (
+        not sources or any(s.startswith(networkmanager.FOLDER) for s in sources) or _renderer(guest)
+    )
+    return manager and not _keeps_out(guest)
+
+
+def _renderer(guest: Guest) -> bool:
+    """Whether netplan hands its interfaces to NetworkManager."""
+    documents = (netplan.read(guest, path) for path in netplan.files(guest))
+    return any(d is not None and d.at(("network", "renderer")) == "NetworkManager" for d in documents)
+
+
+def _keeps_out(guest: Guest) -> bool:
+    """NetworkManager.conf(5): dns=none and rc-manager=unmanaged leave the file alone."""
+    found = {}
+    for path in ("/etc/NetworkManager/NetworkManager.conf", *guest.glob("/etc/NetworkManager/conf.d/*.conf")):
+        lines = ini.parse(guest.text(path) or "", ini.Dialect.KEYFILE)
+        found.update({line.key: line.value for line in lines if line.section == "main" and line.key})
+    return found.get("dns") == "none" or found.get("rc-manager") == "unmanaged"
+
+
+def _is_lost(server: str) -> bool:
+    """An address of a private network that is not the machine's own."""
+    try:
+        address = ipaddress.ip_address(server.split("%")[0])
+    except ValueError:
+        return False
+    return address.is_private and not address.is_loopback and not address.is_link_local

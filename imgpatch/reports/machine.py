@@ -62,14 +62,16 @@ def _storage(storage: Storage) -> Iterator[str]:
             if device.disk == index:
                 name = "whole disk" if device.partition is None else f"partition {device.partition}"
                 yield _device(name, device, points)
-    for device in storage.devices:
-        if device.disk is None:
-            yield _device(device.name, device, points)
+    volumes = [device for device in storage.devices if device.disk is None]
+    if volumes:
+        yield "volumes"
+    for device in volumes:
+        yield _device(device.name, device, points)
 
 
 def _device(name: str, device: Device, points: Mapping[Device, Sequence[str]]) -> str:
     tags = (("UUID", device.uuid), ("LABEL", device.label), ("PARTLABEL", device.partlabel))
-    words = [f"  {name:<14}", f"{_size(device.size):>9}", f"{device.fstype or 'unknown':<12}"]
+    words = [f"  {name:<14}", f"{_size(device.size):>10}", f"{device.fstype or 'unknown':<12}"]
     words += [f"{tag}={value}" for tag, value in tags if value]
     words += [f"on {point}" for point in sorted(points.get(device, ()))]
     return "  ".join(words)

@@ -220,9 +220,10 @@ def test_a_machine_as_text() -> None:
         == """\
 Disks
   disk 1: 10.0 GiB, GPT
-    partition 1       8.0 GiB  ext4          UUID=a007  LABEL=root  on /
+    partition 1        8.0 GiB  ext4          UUID=a007  LABEL=root  on /
   disk 2: 512 bytes, no partition table
-    /dev/mapper/vg-data    1.0 MiB  xfs           UUID=1f1f  on /data
+  volumes
+    /dev/mapper/vg-data     1.0 MiB  xfs           UUID=1f1f  on /data
 
 Firmware
   UEFI

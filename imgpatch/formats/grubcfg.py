@@ -159,10 +159,10 @@ class Script:
     problems: tuple[tuple[int, str], ...] = ()
 
     def replaced(self, pieces: Iterable[tuple[int, int, str]]) -> str:
-        """The text with each (start, end, new) put in; pieces must not overlap."""
+        """The text with each (start, end, new) put in, in this order at one place; none may overlap."""
         out: list[str] = []
         done = 0
-        for start, end, new in sorted(pieces):
+        for start, end, new in sorted(pieces, key=lambda piece: piece[:2]):
             out += (self.text[done:start], new)
             done = end
         return "".join(out) + self.text[done:]

@@ -135,7 +135,7 @@ def with_value(text: str, name: str, value: str) -> str:
     Raises:
         FormatError: a quote is open at the end, so no line can be added.
     """
-    return _edited(text, name, lambda raw: requoted(raw, value), encode(value))
+    return _edited(text, name, lambda raw: requoted(raw, value), encode(value), ("=",))
 
 
 def with_word(text: str, name: str, word: str) -> str:
@@ -144,7 +144,10 @@ def with_word(text: str, name: str, word: str) -> str:
     Raises:
         FormatError: as `with_value`.
     """
-    return _edited(text, name, lambda raw: _with_word(raw, word), encode(word, quoted=True))
+    pieces = parse(text)
+    known = any(isinstance(piece, Assignment) and piece.name == name for piece in pieces)
+    fresh = f'"${name} {word}"' if known else encode(word, quoted=True)
+    return _edited(text, name, lambda raw: _with_word(raw, word), fresh, ("=", "+="))
 
 
 def with_words_mapped(text: str, change: Callable[[str, str], str | None]) -> str:
@@ -214,12 +217,15 @@ def _unescaped(pair: str, *, quoted: bool) -> str:
     return pair[1:] if not quoted or pair[1:] in '$`"\\' else pair
 
 
-def _edited(text: str, name: str, change: Callable[[str], str], fresh: str) -> str:
+def _edited(
+    text: str, name: str, change: Callable[[str], str], fresh: str, operators: tuple[str, ...]
+) -> str:
+    """The winning assignment changed where it has one of the operators; else a line `name=fresh` more."""
     pieces = list(parse(text))
     index = last_index(pieces, name)
     if index is not None:
         piece = pieces[index]
-        if isinstance(piece, Assignment) and piece.operator == "=":
+        if isinstance(piece, Assignment) and piece.operator in operators:
             pieces[index] = replace(piece, raw=change(piece.raw))
             return unparse(pieces)
     if not is_sound(text):

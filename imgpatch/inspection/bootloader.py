@@ -10,7 +10,7 @@ from imgpatch.formats import cmdline, grubcfg, grublegacy
 from imgpatch.guest import Guest
 from imgpatch.inspection.boot_mode import firmware
 from imgpatch.inspection.grub_files import GUEST, GrubFiles
-from imgpatch.inspection.grub_menu import MenuItem, chosen, name_of
+from imgpatch.inspection.grub_menu import MenuItem, chosen, names
 from imgpatch.inspection.grub_script import Menu, run
 
 GRUB2 = "grub2"
@@ -147,11 +147,11 @@ def _menus_on_boot(guest: Guest) -> set[str]:
 
 
 def _entries(
-    outcome: Menu, items: Sequence[MenuItem], at: tuple[int, ...], names: tuple[str, ...]
+    outcome: Menu, items: Sequence[MenuItem], at: tuple[int, ...], above: tuple[str, ...]
 ) -> Iterator[tuple[BootEntry, tuple[int, ...]]]:
+    own_names = names(items, by_id_first=outcome.uses_bls)
     for place, item in enumerate(items):
-        here = (*at, place)
-        path = (*names, name_of(items, place, by_id_first=outcome.uses_bls))
+        here, path = (*at, place), (*above, own_names[place])
         if item.items is not None:
             yield from _entries(outcome, item.items, here, path)
         elif item.kernel is not None:

@@ -72,14 +72,21 @@ def split_path(default: str) -> tuple[str, str]:
     return default.replace(">>", ">"), ""
 
 
-def name_of(items: Sequence[MenuItem], place: int, *, by_id_first: bool) -> str:
-    """What finds the item among its neighbours: its id, its title, or else its place."""
-    item = items[place]
-    for name in (item.id, item.title):
-        usable = bool(name) and "\n" not in name and (by_id_first or not is_number(name))
-        if usable and _place(items, name, by_id_first=by_id_first) == place:
-            return name.replace(">", ">>")
-    return str(place)
+def names(items: Sequence[MenuItem], *, by_id_first: bool) -> tuple[str, ...]:
+    """What finds each item among its neighbours: its id, its title, or else its place."""
+    first: dict[str, int] = {}
+    for place, item in enumerate(items):
+        first.setdefault(item.id, place)
+        first.setdefault(item.title, place)
+
+    def name(place: int, item: MenuItem) -> str:
+        for text in (item.id, item.title):
+            usable = bool(text) and "\n" not in text and (by_id_first or not is_number(text))
+            if usable and first[text] == place:
+                return text.replace(">", ">>")
+        return str(place)
+
+    return tuple(name(place, item) for place, item in enumerate(items))
 
 
 def is_number(part: str) -> bool:

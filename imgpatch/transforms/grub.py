@@ -1,0 +1,188 @@
+"""GRUB's default entry and timeout, in its menus and in /etc/default/grub (documents M-09).
+
+The documents name the two settings and no values. Ours: the default is the entry that boots today, by a name
+that holds the kernel's release, or the newest entry that can run on EC2 where that one cannot; a timeout of 1
+to 10 seconds stays, any other becomes 5, GRUB's own, so that neither 0 takes away the choice of an older
+kernel nor a menu waits for ever where nobody can answer. Hidden menus stay hidden.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Iterator
+
+from imgpatch.errors import FormatError
+from imgpatch.formats import grubcfg, grubenv, grublegacy
+from imgpatch.guest import Guest
+from imgpatch.inspection import Inspection
+from imgpatch.inspection.bootloader import (
+    GRUB2,
+    BootEntry,
+    boot_entries,
+    default_entry,
+    legacy_default,
+    menu,
+    timeout_of,
+)
+from imgpatch.inspection.grub_menu import is_number, split_path
+from imgpatch.inspection.grub_script import Menu
+from imgpatch.plan import Context, Edit, Note, NoteKind, Reason
+from imgpatch.transforms.default_kernel import Choice, boots_the_same, choose
+from imgpatch.transforms.draft import Draft
+from imgpatch.transforms.grub_mkconfig import settle_defaults
+from imgpatch.transforms.grub_timeout import KEPT_TIMEOUTS, TIMEOUT, fitting, with_timeouts
+
+RULE = "M-09"
+_ONE_SITUATION = ("recordfail", "menu_auto_hide", "menu_show_once")
+"""Variables of the grubenv that change the timeout of one boot only."""
+
+
+def applies(inspection: Inspection) -> bool:
+    """Every guest with GRUB."""
+    return inspection.bootloader is not None
+
+
+def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
+    bootloader = context.inspection.bootloader
+    if bootloader is None:
+        return
+    draft = Draft(guest)
+    if bootloader.kind != GRUB2:
+        yield from _legacy(draft, bootloader.configs[0], context)
+        yield from draft.edits()
+        return
+    for number, config in enumerate(bootloader.configs):
+        notes, choice = _pin(draft, config, context)
+        yield from notes
+        yield from _timeouts(draft, config)
+        if number == 0:
+            yield from settle_defaults(draft, menu(draft.guest, config), choice.entry)
+    yield from draft.edits()
+
+
+# --- the default entry -------------------------------------------------------------------------------
+
+
+def _pin(draft: Draft, config: str, context: Context) -> tuple[list[Note], Choice]:
+    notes: list[Note] = []
+    try:
+        _forget_next_entry(draft, config)
+    except FormatError as error:
+        notes.append(Note(NoteKind.WARNING, RULE, f"{config}: next_entry stays: {error}"))
+    outcome = menu(draft.guest, config)
+    choice = choose(
+        draft.guest, context.inspection, context.target, boot_entries(outcome), default_entry(outcome)
+    )
+    if choice.warning is not None:
+        notes.append(Note(NoteKind.WARNING, RULE, f"{config}: {choice.warning}"))
+    entry = choice.entry
+    if entry is None or entry.name is None or _is_pinned(outcome, entry):
+        return notes, choice
+    trial = draft.copy()
+    try:
+        _set_default(trial, config, outcome, entry, choice.why or "the entry that boots today")
+    except FormatError as error:
+        return [*notes, Note(NoteKind.WARNING, RULE, f"{config}: the default entry stays: {error}")], choice
+    if boots_the_same(default_entry(menu(trial.guest, config)), entry):
+        draft.adopt(trial)
+    else:
+        text = f"{config}: its script sets the default entry in a way that cannot be edited; it stays"
+        notes.append(Note(NoteKind.WARNING, RULE, text))
+    return notes, choice
+
+
+def _is_pinned(outcome: Menu, entry: BootEntry) -> bool:
+    """Whether the default finds the entry by names alone, whatever else is in the menu."""
+    rest = outcome.variables.get("default", "")
+    if not rest or not boots_the_same(default_entry(outcome), entry):
+        return False
+    while rest:
+        part, rest = split_path(rest)
+        if not part or (is_number(part) and not outcome.uses_bls) or part.isdigit():
+            return False
+    return True
+
+
+def _set_default(draft: Draft, config: str, outcome: Menu, entry: BootEntry, why: str) -> None:
+    name = entry.name or entry.position
+    reason = Reason(RULE, f"default entry {name}: {why}")
+    setter = outcome.setters.get("default")
+    found = None if setter is None else grubcfg.assignment(setter.command)
+    if setter is None or found is None:
+        line = f"set default={grubcfg.quoted(name)}"
+        draft.put(config, _with_line(draft.guest.text(config) or "", line), reason)
+    elif "saved_entry" in found[1].raw:
+        path = outcome.environment_block or posixpath.join(posixpath.dirname(config), "grubenv")
+        data = draft.guest.read(path)
+        settings = {"saved_entry": name}
+        new = grubenv.created(settings) if data is None else grubenv.with_values(data, settings)
+        draft.put(path, new, reason)
+    else:
+        word = found[1]
+        piece = (word.start, word.end, grubcfg.quoted(name, word.raw or '"'))
+        draft.put(setter.path, setter.script.replaced([piece]), reason)
+
+
+def _forget_next_entry(draft: Draft, config: str) -> None:
+    """An entry asked for one boot only would boot first on EC2, whether it can or not."""
+    path = menu(draft.guest, config).environment_block
+    data = None if path is None else draft.guest.read(path)
+    if path is None or data is None:
+        return
+    entry = grubenv.values(data).get("next_entry")
+    if entry:
+        reason = Reason(RULE, f"next_entry={entry} was meant for the old machine's next boot")
+        draft.put(path, grubenv.with_values(data, {"next_entry": ""}), reason)
+
+
+# --- the timeout -------------------------------------------------------------------------------------
+
+
+def _timeouts(draft: Draft, config: str) -> Iterator[Note]:
+    outcome = menu(draft.guest, config, without=_ONE_SITUATION)
+    old = outcome.variables.get("timeout")
+    if old is None:
+        reason = Reason(RULE, f"timeout {TIMEOUT}: without one the menu waits for ever")
+        line = f"set timeout={TIMEOUT}"
+        draft.put(config, _with_line(draft.guest.text(config) or "", line), reason)
+        return
+    unfit = None if timeout_of(outcome) in KEPT_TIMEOUTS else old
+    for path in dict.fromkeys(outcome.sources):
+        reason = Reason(RULE, f"timeout {TIMEOUT} instead of {unfit or 'a menu that waits for ever'}")
+        draft.put(path, with_timeouts(draft.guest.text(path) or "", unfit), reason)
+    if timeout_of(menu(draft.guest, config, without=_ONE_SITUATION)) not in KEPT_TIMEOUTS:
+        text = f"{config}: the timeout {old} belongs to a hidden menu and stays"
+        yield Note(NoteKind.DECISION, RULE, text)
+
+
+def _with_line(text: str, line: str) -> str:
+    """The script with a line more before its first command, where nothing can set the variable before."""
+    nodes = grubcfg.parse(text).nodes
+    start = len(text)
+    if nodes:
+        first = nodes[0].start
+        start = text.rfind("\n", 0, first) + 1
+    newline = "\r\n" if "\r\n" in text else "\n"
+    gap = newline if start == len(text) and text and not text.endswith("\n") else ""
+    return f"{text[:start]}{gap}{line}{newline}{text[start:]}"
+
+
+# --- GRUB legacy -------------------------------------------------------------------------------------
+
+
+def _legacy(draft: Draft, config: str, context: Context) -> Iterator[Note]:
+    bootloader = context.inspection.bootloader
+    lines = grublegacy.parse(draft.guest.text(config) or "")
+    if bootloader is None:
+        return
+    choice = choose(draft.guest, context.inspection, context.target, bootloader.entries, bootloader.default)
+    if choice.warning is not None:
+        yield Note(NoteKind.WARNING, RULE, f"{config}: {choice.warning}")
+    entry = choice.entry
+    if entry is not None and str(legacy_default(draft.guest, config, lines)) != entry.position:
+        lines = grublegacy.with_setting(lines, "default", entry.position)
+        draft.put(config, grublegacy.unparse(lines), Reason(RULE, f"default {entry.position}: {choice.why}"))
+    value = grublegacy.setting(lines, "timeout")
+    if value is None or fitting(value) != value:
+        lines = grublegacy.with_setting(lines, "timeout", str(TIMEOUT))
+        draft.put(config, grublegacy.unparse(lines), Reason(RULE, f"timeout {TIMEOUT} instead of {value}"))

@@ -1,0 +1,114 @@
+"""What becomes of each argument of a kernel command line on EC2; not a transform, the rules of one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from imgpatch.devices import Naming, naming, resolve, same_tag
+from imgpatch.formats import cmdline
+from imgpatch.plan import OWN_RULE, Reason
+from imgpatch.storage import Device, Storage
+
+_FROM_VARIABLE = re.compile(r"\$\{?[A-Za-z_]*kernelopts\b")
+"""A line that gets its arguments from a variable, which is edited where it is set (RHEL 8)."""
+
+
+class Arguments:
+    """Rewrites arguments and remembers why."""
+
+    def __init__(self, storage: Storage, added: Sequence[str]) -> None:
+        """Takes the machine's disks and the arguments that every kernel line must have."""
+        self.added = tuple(added)
+        self._storage = storage
+        self._reasons: dict[Reason, None] = {}
+        self._warnings: dict[str, None] = {}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return tuple(self._warnings)
+
+    @property
+    def root_has_uuid(self) -> bool:
+        """Whether grub-mkconfig can name the root by UUID (it names a logical volume by its path)."""
+        root = self._storage.mounts.get("/")
+        return root is not None and root.mapper is None and root.uuid is not None
+
+    def take_reasons(self) -> tuple[Reason, ...]:
+        """The reasons since the last call."""
+        reasons, self._reasons = tuple(self._reasons), {}
+        return reasons
+
+    def line(self, text: str, *, initrd: bool, add: bool = True) -> str:
+        """A whole command line; `initrd`: an initramfs is loaded, so that `UUID=` is understood."""
+        out = cmdline.mapped(text, lambda word: self.word(word, initrd=initrd))
+        if add and not takes_variable(text):
+            for word in self.missing(cmdline.words(out)):
+                out = cmdline.with_word(out, word)
+        return out
+
+    def missing(self, words: Sequence[str]) -> tuple[str, ...]:
+        """Which of the arguments that must be there are not."""
+        missing = tuple(word for word in self.added if word not in words)
+        if missing:
+            self._reason(
+                "R-66", f"{' '.join(missing)} keeps the kernel's name of the network interface, eth0"
+            )
+        return missing
+
+    def word(self, word: str, *, initrd: bool) -> str | None:
+        """One argument as it must be; None: it goes."""
+        name, value = cmdline.parameter(word)
+        if value is None:
+            return word
+        for wanted in self.added:
+            if cmdline.parameter(wanted)[0] == name:
+                if word != wanted:
+                    self._reason("R-66", f"{word} becomes {wanted}")
+                return wanted
+        if name == "root":
+            return self._root(word, value.strip('"'), initrd=initrd)
+        if name == "resume":
+            return self._resume(word, value.strip('"'))
+        return word
+
+    def _root(self, word: str, value: str, *, initrd: bool) -> str:
+        if naming(value) is not Naming.HARDWARE:
+            return word
+        device = resolve(value, self._storage)
+        spec = None if device is None else self._tag(device, initrd=initrd)
+        if spec is None:
+            self._warnings[f"{word} on the kernel command line cannot be told by UUID and is left"] = None
+            return word
+        self._reason(OWN_RULE, f"{word} depends on the old disk controller: root={spec}")
+        return f"root={spec}"
+
+    def _resume(self, word: str, value: str) -> str | None:
+        how = naming(value)
+        device = resolve(value, self._storage) if how in (Naming.HARDWARE, Naming.TAG) else None
+        if how is Naming.TAG and device is None:
+            self._warnings[f"{word} names no device of the image: the initramfs may wait for it"] = None
+        if how is not Naming.HARDWARE:
+            return word
+        spec = None if device is None else self._tag(device, initrd=True)
+        if spec is None:
+            self._reason(OWN_RULE, f"{word} names no device of the image, and waiting for it delays the boot")
+            return None
+        self._reason(OWN_RULE, f"{word} depends on the old disk controller: resume={spec}")
+        return f"resume={spec}"
+
+    def _tag(self, device: Device, *, initrd: bool) -> str | None:
+        """What names a device on any hardware: the kernel by itself only knows PARTUUID."""
+        if device.mapper is not None:
+            return None
+        if initrd and device.uuid is not None and not same_tag(device, self._storage):
+            return f"UUID={device.uuid}"
+        return None if device.partuuid is None else f"PARTUUID={device.partuuid}"
+
+    def _reason(self, rule: str, text: str) -> None:
+        self._reasons[Reason(rule, text)] = None
+
+
+def takes_variable(text: str) -> bool:
+    """Whether a command line has its arguments from `$kernelopts`."""
+    return _FROM_VARIABLE.search(text) is not None

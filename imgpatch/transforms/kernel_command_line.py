@@ -1,0 +1,172 @@
+"""Kernel command lines name the root by UUID, and have what the one NIC of EC2 needs.
+
+Wherever a kernel line stands or is made from: grub.cfg, loader entries, `kernelopts` of the grubenv,
+menu.lst, /etc/default/grub and its drop-ins, /etc/kernel/cmdline. `root=/dev/sda2` finds no disk on NVMe:
+a guest with such a line ends in the initramfs shell. The documents do not mention it; the rule is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+from imgpatch.errors import FormatError
+from imgpatch.formats import bls, grubenv, shellvars
+from imgpatch.guest import Guest
+from imgpatch.inspection import Inspection
+from imgpatch.inspection.bootloader import GRUB2, Bootloader, menu
+from imgpatch.inspection.grub_defaults import GrubDefaults, grub_defaults, sourced
+from imgpatch.inspection.grub_files import GrubFiles
+from imgpatch.inspection.loader_entries import loader_entries
+from imgpatch.plan import OWN_RULE, Context, Edit, Note, NoteKind, Reason
+from imgpatch.transforms.kernel_arguments import Arguments
+from imgpatch.transforms.kernel_lines import in_grub_cfg, in_menu_lst
+from imgpatch.transforms.nic_names import kernel_arguments
+
+KERNEL_CMDLINE = "/etc/kernel/cmdline"
+_ALL_KERNELS = "GRUB_CMDLINE_LINUX"
+_SUSE_FILE = "/etc/sysconfig/bootloader"
+_SUSE_LISTS = ("DEFAULT_APPEND", "FAILSAFE_APPEND", "XEN_KERNEL_APPEND")
+
+
+def applies(inspection: Inspection) -> bool:
+    """Every guest with a boot loader we know."""
+    return inspection.bootloader is not None
+
+
+def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
+    bootloader = context.inspection.bootloader
+    if bootloader is None:
+        return
+    arguments = Arguments(guest.storage, kernel_arguments(guest, context))
+    if bootloader.kind == GRUB2:
+        yield from _menus(guest, bootloader, arguments)
+        yield from _defaults(guest, arguments)
+    else:
+        for path in bootloader.configs:
+            yield from _edit(guest, path, in_menu_lst(guest.text(path) or "", arguments), arguments)
+        yield from _suse_bootloader(guest, arguments)
+    yield from (Note(NoteKind.WARNING, OWN_RULE, text) for text in arguments.warnings)
+
+
+def _menus(guest: Guest, bootloader: Bootloader, arguments: Arguments) -> Iterator[Edit | Note]:
+    """The menus GRUB reads when the machine starts."""
+    scripts: dict[str, None] = {}
+    blocks: dict[str, None] = {}
+    for config in bootloader.configs:
+        outcome = menu(guest, config)
+        scripts |= dict.fromkeys((config, *outcome.sources))
+        if outcome.environment_block is not None:
+            blocks[outcome.environment_block] = None
+    for path in scripts:
+        yield from _edit(guest, path, in_grub_cfg(guest.text(path) or "", arguments), arguments)
+    for path in blocks:
+        yield from _grubenv(guest, path, arguments)
+    if bootloader.bls:
+        for entry in loader_entries(GrubFiles(guest)):
+            yield from _edit(guest, entry.path, _in_loader_entry(entry.lines, arguments), arguments)
+        line = guest.text(KERNEL_CMDLINE) or ""
+        if line.strip():  # kernel-install(8) makes the next entries of it
+            yield from _edit(guest, KERNEL_CMDLINE, arguments.line(line, initrd=True), arguments)
+
+
+def _edit(guest: Guest, path: str, text: str, arguments: Arguments) -> Iterator[Edit]:
+    """The edit of one file, with the reasons that came up since the last one."""
+    reasons = arguments.take_reasons()
+    after = text.encode("utf-8", "surrogateescape")
+    if guest.read(path) != after:
+        yield Edit(path, after, reasons)
+
+
+def _in_loader_entry(lines: tuple[bls.Line, ...], arguments: Arguments) -> str:
+    initrd = bool(bls.values(lines, "initrd"))
+    out: list[bls.Line] = []
+    add = True
+    for line in lines:
+        if line.key == "options":  # GRUB takes the first of several
+            out.append(replace(line, value=arguments.line(line.value, initrd=initrd, add=add)))
+            add = False
+        else:
+            out.append(line)
+    return bls.unparse(out)
+
+
+def _grubenv(guest: Guest, path: str, arguments: Arguments) -> Iterator[Edit | Note]:
+    data = guest.read(path) or b""
+    old = {name: value for name, value in grubenv.values(data).items() if name.endswith("kernelopts")}
+    new: dict[str, str | None] = {name: arguments.line(value, initrd=True) for name, value in old.items()}
+    reasons = arguments.take_reasons()
+    if old == new:
+        return
+    try:
+        yield Edit(path, grubenv.with_values(data, new), reasons)
+    except FormatError as error:
+        yield Note(NoteKind.WARNING, OWN_RULE, f"{path}: {error}; its kernelopts are left as they are")
+
+
+def _defaults(guest: Guest, arguments: Arguments) -> Iterator[Edit | Note]:
+    """/etc/default/grub and its drop-ins, for the grub.cfg that is made next."""
+    defaults = grub_defaults(guest)
+    texts: dict[str, str] = {}
+    reasons: dict[str, tuple[Reason, ...]] = {}
+    for path, text in defaults.texts.items():
+        texts[path] = _in_lists(text, arguments, lambda name: name.startswith("GRUB_CMDLINE_"))
+        reasons[path] = arguments.take_reasons()
+    everywhere = defaults.holder(_ALL_KERNELS)
+    by_uuid = _disables_uuid(defaults) if arguments.root_has_uuid else None
+    try:
+        if everywhere is not None:
+            for word in arguments.missing(_words(sourced(texts))):
+                texts[everywhere] = shellvars.with_word(texts[everywhere], _ALL_KERNELS, word)
+            reasons[everywhere] += arguments.take_reasons()
+        if by_uuid is not None:
+            texts[by_uuid] = shellvars.with_value(texts[by_uuid], "GRUB_DISABLE_LINUX_UUID", "false")
+            reasons[by_uuid] += (Reason(OWN_RULE, "the next grub.cfg must name the root by UUID, too"),)
+    except FormatError as error:
+        yield Note(NoteKind.WARNING, OWN_RULE, f"{everywhere}: {error}")
+    for path, text in texts.items():
+        if text != defaults.texts[path]:
+            yield Edit(path, text.encode("utf-8", "surrogateescape"), reasons[path])
+
+
+def _disables_uuid(defaults: GrubDefaults) -> str | None:
+    """The file to be edited where grub-mkconfig would write root=/dev/...; None where it would not."""
+    value = defaults.get("GRUB_DISABLE_LINUX_UUID")
+    if value == "true":
+        return defaults.holder("GRUB_DISABLE_LINUX_UUID")
+    implied = not value and defaults.get("GRUB_DISABLE_UUID") == "true"
+    return defaults.holder("GRUB_DISABLE_UUID") if implied else None
+
+
+def _words(defaults: GrubDefaults) -> tuple[str, ...]:
+    """What GRUB_CMDLINE_LINUX holds; where only a shell could tell, every word anyone puts into it."""
+    if _ALL_KERNELS not in defaults.values:
+        return ()
+    value = defaults.get(_ALL_KERNELS)
+    if value is not None:
+        return tuple(value.split())
+    found: list[str] = []
+    for text in defaults.texts.values():
+        for piece in shellvars.parse(text):
+            if isinstance(piece, shellvars.Assignment) and piece.name == _ALL_KERNELS:
+                found += piece.raw.strip("\"'").split()
+    return tuple(found)
+
+
+def _in_lists(text: str, arguments: Arguments, is_list: Callable[[str], bool]) -> str:
+    return shellvars.with_words_mapped(
+        text, lambda name, word: arguments.word(word, initrd=True) if is_list(name) else word
+    )
+
+
+def _suse_bootloader(guest: Guest, arguments: Arguments) -> Iterator[Edit]:
+    """SUSE before GRUB 2: what perl-Bootloader gives to the next kernel."""
+    text = guest.text(_SUSE_FILE)
+    if text is None:
+        return
+    after = _in_lists(text, arguments, lambda name: name in _SUSE_LISTS)
+    value = shellvars.values(shellvars.parse(after)).get(_SUSE_LISTS[0])
+    if value is not None:
+        for word in arguments.missing(value.split()):
+            after = shellvars.with_word(after, _SUSE_LISTS[0], word)
+    yield from _edit(guest, _SUSE_FILE, after, arguments)

@@ -35,14 +35,23 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Writes a whole file so that after a crash it holds the old or the new contents, never a mixture."""
+    """Writes a whole file so that after a crash it holds the old or the new contents, never a mixture.
+
+    Raises:
+        RefusedError: it cannot be written; the old contents stay.
+    """
     beside = path.with_name(f"{path.name}.new")
-    with beside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    sync_folder(path.parent)
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise RefusedError(
+            f"{path}: cannot be written ({error.strerror})", hint="free some room there, and run this again"
+        ) from error
 
 
 def room(folder: Path) -> int:
@@ -73,26 +82,40 @@ def work_folder(parent: Path, name: str) -> Iterator[Path]:
     """
     prefix = f".{name}.imgpatch-"
     _remove_stale(parent, prefix)
+    folder, lock = _make_locked(parent, prefix)
     try:
-        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-    except OSError as error:
-        raise RefusedError(
-            f"{parent}: no working folder can be made there ({error.strerror})",
-            hint="make the folder writable, or choose another place for the output",
-        ) from error
-    try:
-        with (folder / _LOCK).open("wb") as lock:
-            try_lock(lock.fileno(), exclusive=True)
-            yield folder
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _make_locked(parent: Path, prefix: str) -> tuple[Path, int]:
+    """Makes a folder and the locked file in it that says it is in use."""
+    while True:
+        try:
+            folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        except OSError as error:
+            raise RefusedError(
+                f"{parent}: no working folder can be made there ({error.strerror})",
+                hint="make the folder writable, or choose another place for the output",
+            ) from error
+        with suppress(FileNotFoundError):  # another run took the folder for a stale one, before the lock
+            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            if try_lock(lock, exclusive=True) and folder.exists():
+                return folder, lock
+            os.close(lock)
 
 
 def _remove_stale(parent: Path, prefix: str) -> None:
     for folder in parent.glob(f"{_escaped(prefix)}*"):
-        # A folder without its lock is one being made this instant, or one being removed.
+        if folder.is_symlink() or not folder.is_dir():
+            continue
+        with suppress(OSError):  # not ours, or another run is quicker
+            folder.rmdir()  # killed before it had the lock
+            continue
         with suppress(OSError), (folder / _LOCK).open("rb+") as lock:
-            if not folder.is_symlink() and try_lock(lock.fileno(), exclusive=True):
+            if try_lock(lock.fileno(), exclusive=True):
                 shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -57,6 +57,11 @@ def run_with_progress(
         raise _failed(arguments, child.returncode, err)
 
 
+def part(progress: Progress | None, number: int, count: int) -> Progress | None:
+    """The progress of the 0-based `number`th of `count` equal parts."""
+    return None if progress is None else lambda done: progress((number + done) / count)
+
+
 def run_json(*arguments: str | Path, ok: Sequence[int] = (0,)) -> dict[str, Any]:
     """Runs qemu-img with `--output=json`."""
     answer = json.loads(run(*arguments, "--output=json", ok=ok))

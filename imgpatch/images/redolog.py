@@ -1,0 +1,211 @@
+"""The redo log of a change in place: what stands beside the images while it is made.
+
+Beside the first image `disk.img`, the folder `.disk.img.imgpatch` with `state.json` (the one place
+that says how far things are), an overlay for each disk and, from `committing` on, digests of what
+the overlays will cover. Beside every other image a folder of the same form that points to the first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self
+
+from imgpatch.errors import RefusedError
+from imgpatch.images.container import Image
+from imgpatch.images.durable import sync_folder, write_file
+
+SCHEMA = 1
+_STATE = "state.json"
+_POINTER = "belongs-to"
+_WHAT_TO_DO = (
+    "look into that folder; if the image is as you want it, delete the folder, else restore the image first"
+)
+
+
+class State(StrEnum):
+    WRITING = "writing"  # the images are untouched: discard
+    COMMITTING = "committing"  # the overlays are whole and being merged: finish
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedDisk:
+    """A disk of the change; its path is relative to the log's folder, so that both can be moved."""
+
+    path: str
+    format: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class RedoLog:
+    """A log as it stands on the disk."""
+
+    folder: Path
+    state: State
+    disks: tuple[LoggedDisk, ...]
+
+    @classmethod
+    def start(cls, images: Sequence[Image]) -> Self:
+        """Makes the folder and records the images as `writing`.
+
+        Raises:
+            RefusedError: the folder cannot be made.
+        """
+        folder = folder_of(images[0].path)
+        disks = (LoggedDisk(os.path.relpath(i.path, folder), i.format, i.size) for i in images)
+        log = cls(folder, State.WRITING, tuple(disks))
+        _make(folder)
+        log._save()
+        return log
+
+    def point_here(self) -> None:
+        """Makes the folders beside the other images."""
+        for image in self.images()[1:]:
+            folder = folder_of(image.path)
+            _make(folder)
+            write_file(folder / _POINTER, os.fsencode(os.path.relpath(self.folder, folder)))
+
+    def committing(self) -> Self:
+        """Records the point of no return."""
+        log = replace(self, state=State.COMMITTING)
+        log._save()
+        return log
+
+    def images(self) -> tuple[Image, ...]:
+        return tuple(
+            Image(Path(os.path.normpath(self.folder / disk.path)), disk.format, disk.size)
+            for disk in self.disks
+        )
+
+    def overlay(self, number: int) -> Path:
+        return self.folder / f"overlay-{number}.qcow2"
+
+    def digests(self, number: int) -> Path:
+        return self.folder / f"before-{number}"
+
+    def end(self) -> Iterator[str]:
+        """Removes the log, the state first: a folder without one means nothing any more."""
+        (self.folder / _STATE).unlink(missing_ok=True)
+        sync_folder(self.folder)
+        yield "state removed"
+        for image in self.images()[1:]:
+            remove(folder_of(image.path))
+        yield "pointers removed"
+        remove(self.folder)
+
+    def _save(self) -> None:
+        disks = [asdict(disk) for disk in self.disks]
+        text = json.dumps({"schema": SCHEMA, "state": self.state, "disks": disks}, indent=2)
+        write_file(self.folder / _STATE, text.encode("utf-8") + b"\n")
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700)
+        sync_folder(folder.parent)
+    except OSError as error:
+        raise RefusedError(
+            f"{folder}: cannot be made ({error.strerror}), and a change in place keeps its log there",
+            hint="make the image's folder writable, or use --output",
+        ) from error
+
+
+def folder_of(image: Path) -> Path:
+    """Where the log of an image stands, or what points to it."""
+    return image.with_name(f".{image.name}.imgpatch")
+
+
+def find(image: Path) -> Path | None:
+    """The folder with the state that an image belongs to; None: nothing was left at it.
+
+    Raises:
+        RefusedError: the folder is not one that imgpatch of this user made.
+    """
+    folder = folder_of(image)
+    try:
+        status = folder.lstat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        raise RefusedError(
+            f"{folder}: stands where imgpatch keeps its log, and is no private folder of this user",
+            hint="run imgpatch as the user who ran it before; " + _WHAT_TO_DO,
+        )
+    pointer = folder / _POINTER
+    if not pointer.is_file():
+        return folder
+    first = Path(os.path.normpath(folder / os.fsdecode(pointer.read_bytes())))
+    log = load(first) if first.is_dir() else None
+    belongs = log is not None and any(i.path == image for i in log.images())
+    return first if belongs else folder
+
+
+def load(folder: Path) -> RedoLog | None:
+    """Reads a log; None: it never began, or has ended.
+
+    Raises:
+        RefusedError: the state is not one that imgpatch wrote.
+    """
+    try:
+        data = json.loads((folder / _STATE).read_bytes())
+        log = _parse(folder, data)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise RefusedError(
+            f"{folder / _STATE}: no state of a change in place that this imgpatch knows ({error})",
+            hint=_WHAT_TO_DO,
+        ) from error
+    _refuse_foreign(log)
+    return log
+
+
+def _parse(folder: Path, data: Any) -> RedoLog:
+    if data["schema"] != SCHEMA:
+        raise ValueError(f"schema {data['schema']!r}, and {SCHEMA} was wanted")
+    disks = tuple(LoggedDisk(str(d["path"]), str(d["format"]), int(d["size"])) for d in data["disks"])
+    if not disks or any(disk.format not in ("raw", "qcow2") for disk in disks):
+        raise ValueError("no disks, or of an unknown format")
+    return RedoLog(folder, State(data["state"]), disks)
+
+
+def _refuse_foreign(log: RedoLog) -> None:
+    """A log may come with an image from elsewhere: it must not reach a file that does not know of it."""
+    first, *others = (image.path for image in log.images())
+    pointers = [folder_of(path) / _POINTER for path in others]
+    known = log.state is State.WRITING or all(
+        pointer.is_file()
+        and os.path.normpath(pointer.parent / os.fsdecode(pointer.read_bytes())) == str(log.folder)
+        for pointer in pointers
+    )
+    if folder_of(first) != log.folder or not known:
+        raise RefusedError(f"{log.folder}: its state names disks that do not belong to it", hint=_WHAT_TO_DO)
+
+
+def remove(folder: Path) -> None:
+    """Removes a folder and the files imgpatch makes in one, and nothing else.
+
+    Raises:
+        RefusedError: there is something else in it.
+    """
+    for pattern in (f"{_STATE}*", f"{_POINTER}*", "overlay-*.qcow2", "before-*"):
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        try:
+            folder.rmdir()
+        except OSError as error:
+            if isinstance(error, FileNotFoundError):
+                raise
+            raise RefusedError(
+                f"{folder}: cannot be removed ({error.strerror}); imgpatch did not make all that is in it",
+                hint=_WHAT_TO_DO,
+            ) from error
+    sync_folder(folder.parent)

@@ -48,12 +48,14 @@ class Settings:
     """How an appliance is started on this machine.
 
     Attributes:
-        force_tcg: emulate, because KVM is absent or broken.
+        force_tcg: emulate, because KVM is absent or broken; False leaves it to libguestfs and its variables.
         parameters: extra QEMU parameters with their values.
+        append: extra words of the appliance's kernel command line.
     """
 
     force_tcg: bool
     parameters: tuple[tuple[str, str], ...] = ()
+    append: str | None = None
 
 
 class Appliance:
@@ -133,6 +135,8 @@ def launch(
         handle.set_backend_settings(["force_tcg"])
     for name, value in settings.parameters:
         handle.config(name, value)
+    if settings.append is not None:
+        handle.set_append(settings.append)
     start = time.monotonic()
     messages = _keep_messages(handle, guestfs)
     if progress is not None:

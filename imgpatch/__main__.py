@@ -1,0 +1,7 @@
+"""`python -m imgpatch`."""
+
+import sys
+
+from imgpatch.cli import main
+
+sys.exit(main())

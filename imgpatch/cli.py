@@ -1,0 +1,273 @@
+"""The command line: parse, call, render, exit."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from imgpatch import edition as editions
+from imgpatch import operations
+from imgpatch.errors import ImgpatchError, UsageError
+from imgpatch.images import doctor as doctors
+from imgpatch.images import probe
+from imgpatch.plan import Choices
+from imgpatch.progress import Progress, on_stderr
+from imgpatch.reports import document, machine_check, text
+
+EXIT_CHANGES = 1
+EXIT_INTERRUPTED = 130
+EXIT_BUG = 70
+
+Command = Callable[..., Any]
+images_argument = click.argument(
+    "images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path)
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+
+
+def planning_options(command: Command) -> Command:
+    """The options that decide what a plan holds: preview and apply take the same, so that digests agree."""
+    options = [
+        click.option(
+            "--edition",
+            "edition_name",
+            default=editions.NEWEST,
+            show_default=True,
+            help=f"Edition of the documents to follow: {', '.join(editions.names())}.",
+        ),
+        click.option(
+            "--original-suffix",
+            default=Choices().original_suffix,
+            show_default=True,
+            help="Ends the name of every kept original (the documents give none).",
+        ),
+        click.option(
+            "--nic-names",
+            type=click.Choice(["eth0", "keep"]),
+            default=Choices().nic_names,
+            show_default=True,
+            help="eth0: the one network interface of EC2 gets this name (net.ifnames=0). keep: no renaming.",
+        ),
+        click.option(
+            "--initramfs",
+            type=click.Choice(["repack", "rebuild"]),
+            default=Choices().initramfs,
+            show_default=True,
+            help="repack: add the drivers, running nothing of the guest. rebuild: run the guest's own tool.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "-v", "--verbose", count=True, help="Say each step and its seconds; twice: every libguestfs call."
+)
+@click.version_option(package_name="imgpatch")
+@click.pass_context
+def cli(context: click.Context, verbose: int) -> None:
+    """Does to a disk image what AWS VM Import/Export does to it on import: shown first, and undoable.
+
+    Several IMAGE arguments are the disks of one machine, in the machine's order.
+    """
+    logging.basicConfig(
+        level=(logging.WARNING, logging.WARNING, logging.DEBUG)[min(verbose, 2)],
+        format="%(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    context.obj = on_stderr(verbose=verbose > 0)
+
+
+@cli.command()
+@images_argument
+@json_option
+@click.pass_obj
+def inspect(progress: Progress, /, images: tuple[Path, ...], as_json: bool) -> None:
+    """Say what is in a machine: disks, file systems, system, boot loader, kernels, drivers, network."""
+    found = operations.inspect_images(images, progress)
+    progress.close()
+    if as_json:
+        _print_json(document.inspection_document(found))
+    else:
+        _print(text.render_inspection(found, colour=_colour()))
+
+
+@cli.command()
+@images_argument
+@planning_options
+@json_option
+@click.option("--exit-code", is_flag=True, help="Exit 1 where there are changes, 0 where there are none.")
+@click.pass_obj
+def preview(
+    progress: Progress,
+    /,
+    images: tuple[Path, ...],
+    edition_name: str,
+    as_json: bool,
+    exit_code: bool,
+    **choices: str,
+) -> None:
+    """Show every change as a diff with the rule it follows; nothing is written."""
+    edition = editions.load(edition_name)
+    chosen = _choices(**choices)
+    result = operations.preview_images(images, edition, chosen, progress)
+    progress.close()
+    if as_json:
+        _print_json(document.plan_document(result.plan, edition, result.messages))
+    else:
+        _print(text.render_plan(result.plan, edition, result.messages, choices=chosen, colour=_colour()))
+    if exit_code and not result.plan.is_empty:
+        sys.exit(EXIT_CHANGES)
+
+
+@cli.command()
+@images_argument
+@click.option(
+    "--output",
+    "outputs",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a new file; once for each IMAGE, in the same order.",
+)
+@click.option("--in-place", is_flag=True, help="Change the image itself; safe to kill at any instant.")
+@click.option(
+    "--plan", "expected", metavar="DIGEST", help="Refuse unless the plan is the one preview printed."
+)
+@planning_options
+@json_option
+@click.pass_obj
+def apply(
+    progress: Progress,
+    /,
+    images: tuple[Path, ...],
+    outputs: tuple[Path, ...],
+    in_place: bool,
+    expected: str | None,
+    edition_name: str,
+    as_json: bool,
+    **choices: str,
+) -> None:
+    """Make the changes, keep the originals beside them, and read everything back from a fresh session."""
+    destination = operations.Destination(outputs, in_place)
+    edition = editions.load(edition_name)
+    chosen = _choices(**choices)
+    result = operations.apply_images(images, destination, edition, chosen, expected, progress)
+    progress.close()
+    if as_json:
+        _print_json(document.plan_document(result.plan, edition, result.messages, written=result.written))
+    else:
+        _print(text.render_plan(result.plan, edition, result.messages, choices=chosen, colour=_colour()))
+        _print("".join(f"Written and verified: {path}\n" for path in result.written))
+
+
+@cli.command()
+@images_argument
+@click.option(
+    "--output",
+    "outputs",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a new file instead of changing the image; once for each IMAGE.",
+)
+@json_option
+@click.pass_obj
+def revert(progress: Progress, /, images: tuple[Path, ...], outputs: tuple[Path, ...], as_json: bool) -> None:
+    """Put every original back, from the manifest in the image; in place unless --output is given."""
+    destination = operations.Destination(outputs, in_place=not outputs)
+    result = operations.revert_images(images, destination, progress)
+    progress.close()
+    if as_json:
+        _print_json(document.revert_document(result.manifest, written=result.written))
+    else:
+        _print(text.render_revert(result.manifest))
+        _print("".join(f"Written and verified: {path}\n" for path in result.written))
+
+
+@cli.command()
+@images_argument
+def recover(images: tuple[Path, ...]) -> None:
+    """Finish or discard a change in place that was killed; apply and revert in place do so by themselves."""
+    done = operations.recover_images(images)
+    _print(f"The change that was killed has been {done}.\n" if done else "Nothing to recover.\n")
+
+
+@cli.command()
+@json_option
+@click.option("--again", is_flag=True, help="Probe anew instead of using what was remembered.")
+@click.pass_obj
+def doctor(progress: Progress, /, as_json: bool, again: bool) -> None:
+    """Say what this machine can do, what is missing and what to install."""
+    progress.step("probing this machine")
+    machine = probe.probe(refresh=again)
+    progress.close()
+    rows = doctors.examine(machine)
+    if as_json:
+        _print_json(machine_check.doctor_document(rows))
+    else:
+        _print(machine_check.render_doctor(rows, colour=_colour()))
+    if not doctors.usable(rows):
+        sys.exit(UsageError.exit_code + 1)
+
+
+def _choices(original_suffix: str, nic_names: str, initramfs: str) -> Choices:
+    if not re.fullmatch(r"[.~_-][A-Za-z0-9._~-]{1,40}", original_suffix):
+        raise UsageError(
+            f"--original-suffix {original_suffix!r} cannot end a file name here",
+            hint="begin it with one of . ~ _ - and use letters, digits and those, for example .before-import",
+        )
+    return Choices(original_suffix=original_suffix, nic_names=nic_names, initramfs=initramfs)
+
+
+def _print(output: str) -> None:
+    click.echo(output, nl=False)
+
+
+def _print_json(fields: Mapping[str, Any]) -> None:
+    _print(document.dumps(fields))
+
+
+def _colour() -> bool:
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command and gives its exit code; the only place where errors are caught."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        ended = cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+    except ImgpatchError as error:
+        return _fail(str(error), error.hint, error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return _fail("interrupted", None, EXIT_INTERRUPTED)
+    except Exception:  # noqa: BLE001  the last resort: a bug is shown whole, with an exit code of its own
+        traceback.print_exc()
+        return _fail("this is a bug in imgpatch", "please report it with the lines above", EXIT_BUG)
+    return ended if isinstance(ended, int) else 0
+
+
+def _fail(message: str, hint: str | None, code: int) -> int:
+    click.echo(f"imgpatch: {text.safe(message)}", err=True)
+    if hint:
+        click.echo(f"  {text.safe(hint)}", err=True)
+    return code

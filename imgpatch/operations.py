@@ -1,0 +1,262 @@
+"""What the commands do, from disk files to results: the same functions serve as the Python interface.
+
+open ── inspect ── make_plan ──┬── preview
+                               └── commit ── verify ── publish
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from imgpatch import commit as commits
+from imgpatch.edition import Edition
+from imgpatch.errors import RefusedError, StalePlanError, UsageError
+from imgpatch.images import locks, probe, redolog
+from imgpatch.images.appliance import Drive, Settings
+from imgpatch.images.container import Image, open_images
+from imgpatch.images.durable import work_folder
+from imgpatch.images.inplace import InPlace, Recovered, recover
+from imgpatch.images.overlay import create_overlay
+from imgpatch.images.publish import check_output, publish_output
+from imgpatch.images.session import Session, open_session
+from imgpatch.inspection import Inspection, inspect
+from imgpatch.manifest import Manifest
+from imgpatch.plan import Choices, Context, Plan, make_plan
+from imgpatch.progress import Progress
+from imgpatch.storage import Storage
+from imgpatch.target import EC2
+from imgpatch.transforms import TRANSFORMS
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """A machine as `inspect` shows it."""
+
+    images: tuple[Image, ...]
+    storage: Storage
+    inspection: Inspection
+    messages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan, and where it was written to; nowhere for a preview.
+
+    Attributes:
+        messages: what happened on opening the image.
+    """
+
+    plan: Plan
+    messages: tuple[str, ...]
+    written: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reverted:
+    manifest: Manifest
+    written: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a result goes: to new files, one an image, or over the images."""
+
+    outputs: tuple[Path, ...]
+    in_place: bool
+
+
+def inspect_images(paths: Sequence[Path], progress: Progress) -> Inspected:
+    """Opens a machine read-only and says what is in it."""
+    with _reading(paths, progress) as (images, session):
+        progress.step("inspecting")
+        inspection = inspect(session.guest, EC2)
+        return Inspected(images, session.guest.storage, inspection, session.messages)
+
+
+def preview_images(paths: Sequence[Path], edition: Edition, choices: Choices, progress: Progress) -> Planned:
+    """Opens a machine read-only and makes the plan that `apply_images` would carry out."""
+    with _reading(paths, progress) as (_, session):
+        plan = _plan(session, edition, choices, progress)
+        return Planned(plan, session.messages)
+
+
+def apply_images(
+    paths: Sequence[Path],
+    destination: Destination,
+    edition: Edition,
+    choices: Choices,
+    expected: str | None,
+    progress: Progress,
+) -> Planned:
+    """Makes a plan, writes it to an overlay, reads it back in a fresh session, and publishes the result.
+
+    Args:
+        paths: the disks of the machine, in order.
+        destination: where the result goes.
+        edition: of the documents.
+        choices: what the user decided.
+        expected: the digest the plan must have; None takes any.
+        progress: told each step.
+
+    Raises:
+        StalePlanError: the plan has another digest.
+        VerifyError: what was written does not read back as planned; nothing was published.
+    """
+    with _writing(paths, destination, progress) as writing:
+        with writing.session("read and change the machine", writable=True) as session:
+            plan = _plan(session, edition, choices, progress)
+            messages = session.messages
+            if expected not in (None, plan.digest):
+                raise StalePlanError(
+                    f"the plan is {plan.digest}, not {expected}: the image or the choices are others",
+                    hint="run `imgpatch preview` with the same options and look again",
+                )
+            if not plan.is_empty:
+                progress.step("writing into an overlay")
+                suffix = choices.original_suffix
+                commits.commit(plan, session.guest, session.files, suffix, edition=edition.name)
+        if plan.is_empty and destination.in_place:
+            return Planned(plan, messages)
+        if not plan.is_empty:
+            with writing.session("read everything back", writable=False) as session:
+                progress.step("reading everything back")
+                commits.verify(plan, session.guest, session.files)
+        return Planned(plan, messages, writing.publish())
+
+
+def revert_images(paths: Sequence[Path], destination: Destination, progress: Progress) -> Reverted:
+    """Puts back what the manifest in the image says, verifies that, and publishes the result."""
+    with _writing(paths, destination, progress) as writing:
+        with writing.session("put the originals back", writable=True) as session:
+            progress.step("putting the originals back")
+            manifest = commits.revert(session.guest, session.files)
+        with writing.session("read everything back", writable=False) as session:
+            progress.step("reading everything back")
+            commits.verify_reverted(manifest, session.files)
+        return Reverted(manifest, writing.publish())
+
+
+def recover_images(paths: Sequence[Path]) -> Recovered | None:
+    """Finishes or discards what a killed change in place left; None: there was nothing."""
+    return recover(paths)
+
+
+def _refuse_half_merged(paths: Sequence[Path]) -> None:
+    """A change that was discarded does no harm to reading; one that was half merged must be finished."""
+    for path in paths:
+        folder = redolog.find(path.resolve())
+        left = None if folder is None else redolog.load(folder)
+        if left is not None and left.state is redolog.State.COMMITTING:
+            raise RefusedError(
+                f"{path}: a change in place was killed while it was merged into the image",
+                hint=f"finish it first: imgpatch recover {path}",
+            )
+
+
+def _plan(session: Session, edition: Edition, choices: Choices, progress: Progress) -> Plan:
+    progress.step("inspecting")
+    inspection = inspect(session.guest, EC2)
+    progress.step("planning")
+    return make_plan(session.guest, TRANSFORMS, Context(edition, inspection, choices))
+
+
+def _settings(progress: Progress) -> Settings:
+    progress.step("probing this machine")
+    return probe.appliance_settings(probe.probe())
+
+
+@contextlib.contextmanager
+def _reading(paths: Sequence[Path], progress: Progress) -> Iterator[tuple[tuple[Image, ...], Session]]:
+    progress.step("looking at the disk files")
+    _refuse_half_merged(paths)
+    images = open_images(paths)
+    drives = [Drive(image.path, image.format, writable=False) for image in images]
+    with locks.hold([image.path for image in images], writing=False):
+        settings = _settings(progress)
+        progress.step("launching the appliance")
+        with open_session(drives, [image.size for image in images], settings, progress) as session:
+            yield images, session
+
+
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    """Overlays that take what is written, and the way to publish them."""
+
+    overlays: tuple[Image, ...]
+    settings: Settings
+    publish: Callable[[], tuple[Path, ...]]
+    progress: Progress
+
+    @contextlib.contextmanager
+    def session(self, purpose: str, *, writable: bool) -> Iterator[Session]:
+        self.progress.step(f"launching the appliance to {purpose}")
+        drives = [Drive(overlay.path, overlay.format, writable) for overlay in self.overlays]
+        sizes = [overlay.size for overlay in self.overlays]
+        with open_session(drives, sizes, self.settings, self.progress) as session:
+            yield session
+
+
+@contextlib.contextmanager
+def _writing(paths: Sequence[Path], destination: Destination, progress: Progress) -> Iterator[_Writing]:
+    if destination.in_place == bool(destination.outputs):
+        raise UsageError(
+            "where the result goes is not clear",
+            hint="give either --output FILE (once for each image) or --in-place",
+        )
+    progress.step("looking at the disk files")
+    if destination.in_place:
+        recovered = recover(paths)
+        if recovered is not None:
+            log.warning("a run that was killed has been %s", recovered)
+    else:
+        _refuse_half_merged(paths)
+    images = open_images(paths)
+    with (
+        _in_place(images, progress)
+        if destination.in_place
+        else _to_outputs(images, destination.outputs, progress) as writing
+    ):
+        yield writing
+
+
+@contextlib.contextmanager
+def _in_place(images: Sequence[Image], progress: Progress) -> Iterator[_Writing]:
+    with InPlace(images) as change:
+
+        def publish() -> tuple[Path, ...]:
+            progress.step("merging the changes into the image")
+            change.commit(progress.fraction)
+            return tuple(image.path for image in images)
+
+        yield _Writing(change.overlays, _settings(progress), publish, progress)
+
+
+@contextlib.contextmanager
+def _to_outputs(images: Sequence[Image], outputs: Sequence[Path], progress: Progress) -> Iterator[_Writing]:
+    if len(outputs) != len(images):
+        raise UsageError(
+            f"{len(images)} images and {len(outputs)} outputs",
+            hint="give --output once for each image, in the same order",
+        )
+    targets = [check_output(output, images) for output in outputs]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(locks.hold([image.path for image in images], writing=False))
+        folders = [stack.enter_context(work_folder(t.parent, t.name)) for t in targets]
+        overlays = tuple(
+            create_overlay(image, folder / f"overlay{number}.qcow2")
+            for number, (image, folder) in enumerate(zip(images, folders, strict=True))
+        )
+
+        def publish() -> tuple[Path, ...]:
+            for image, overlay, target in zip(images, overlays, targets, strict=True):
+                progress.step(f"writing {target.name}")
+                publish_output(overlay.path, target, image.format, progress=progress.fraction)
+            return tuple(targets)
+
+        yield _Writing(overlays, _settings(progress), publish, progress)

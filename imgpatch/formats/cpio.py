@@ -254,9 +254,5 @@ def make_entry(
     return _padded(header + encoded) + _padded(data)
 
 
-def trailer() -> bytes:
-    return make_entry(TRAILER, b"", mode=0, mtime=0, ino=0)
-
-
 def _padded(data: bytes) -> bytes:
     return data + b"\0" * (-len(data) % 4)

@@ -237,15 +237,16 @@ def _edits(archive: Initramfs, last: Segment, files: Mapping[str, bytes]) -> lis
     prefix = _prefix(last)
     splices, added = [], []
     for path, data in files.items():
-        ino = (ino + 1) & 0xFFFFFFFF
         old = places.get(path)
         if old is None:
+            ino = (ino + 1) & 0xFFFFFFFF
             added.append(_file(prefix + path, data, 0o644, mtime, ino, trailer.checked))
             continue
         if not old.is_file or old.nlink > 1:
             raise FormatError(f"{path} in the initramfs is no file of its own and cannot be replaced")
         mode = stat.S_IMODE(old.mode)
-        splices.append(_Splice(old.start, old.end, _file(old.name, data, mode, old.mtime, ino, old.checked)))
+        entry = _file(old.name, data, mode, old.mtime, old.ino, old.checked)
+        splices.append(_Splice(old.start, old.end, entry))
     directories = [
         cpio.make_entry(
             prefix + path,

@@ -76,10 +76,7 @@ def inspect_kernels(guest: Guest, bootloader: Bootloader | None, target: Target)
     default = None if bootloader is None or bootloader.default is None else bootloader.default.kernel
     kernels = [_kernel(guest, bootloader, target, image) for image in _images(guest, bootloader)]
     chosen = None if default is None else guest.resolve(default)
-    kernels = [
-        replace(kernel, default=chosen is not None and guest.resolve(kernel.image) == chosen)
-        for kernel in kernels
-    ]
+    kernels = [replace(kernel, default=kernel.image == chosen) for kernel in kernels]
     return tuple(sorted(kernels, key=lambda kernel: release_key(kernel.release), reverse=True))
 
 
@@ -104,7 +101,7 @@ def _images(guest: Guest, bootloader: Bootloader | None) -> Iterator[str]:
         stat = guest.stat(real)
         if real not in seen and stat is not None and stat.kind is Kind.FILE:
             seen.add(real)
-            yield path
+            yield real
 
 
 def _kernel(guest: Guest, bootloader: Bootloader | None, target: Target, image: str) -> Kernel:

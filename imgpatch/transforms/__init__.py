@@ -9,6 +9,7 @@ from imgpatch.transforms import (
     fstab,
     grub,
     ifupdown,
+    initramfs,
     kernel_command_line,
     netplan,
     networkd,
@@ -31,4 +32,5 @@ TRANSFORMS: tuple[Transform, ...] = (
     kernel_command_line,
     grub,
     fallback_loader,
+    initramfs,  # last, since an initramfs holds copies of files that others change
 )

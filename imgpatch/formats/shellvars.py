@@ -13,13 +13,12 @@ from dataclasses import dataclass, replace
 
 from imgpatch.errors import FormatError
 
-_RUN = re.compile(r"[^\\'\"`$(){}\s;&|<>]+")
-_BLANKS = re.compile(r"(?:[ \t]|\\\n)+")
+_RUN = re.compile(r"[^\\'\"`$(){} \t\r\n;&|<>]+")
+_BLANKS = re.compile(r"(?:[ \t\r]|\\\n)+")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?=)")
 _REFERENCE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 _SAFE_BARE = re.compile(r"[A-Za-z0-9_./:=,+@%^-]*")
-_OPENERS = frozenset({"if", "case", "for", "while", "until", "{", "("})
-_CLOSERS = frozenset({"fi", "esac", "done", "}", ")"})
+_CLOSED_BY = {"if": "fi", "case": "esac", "for": "done", "while": "done", "until": "done", "{": "}", "(": ")"}
 _SEPARATORS = frozenset("\n;&|<>()")
 
 
@@ -54,31 +53,17 @@ Piece = Other | Assignment
 
 
 def parse(text: str) -> tuple[Piece, ...]:
-    """Cuts the text; a quote that is never closed makes everything from its word on `Other`."""
+    """Cuts the text; a quote that is never closed makes everything from its command on `Other`."""
     pieces: list[Piece] = []
-    done = pos = depth = 0
-    while pos < len(text):
-        char = text[pos]
-        if char == "#":
-            pos = _line_end(text, pos)
-            continue
-        if char in " \t\r" or char in _SEPARATORS or text.startswith("\\\n", pos):
-            depth += (char == "(") - (char == ")")
-            pos += 2 if char == "\\" else 1
-            continue
-        words = _command(text, pos)
-        if words is None:
-            break
+    done = 0
+    for words, certain in _scanned(text).commands:
         for start, end in _assignment_words(text, words):
             match = _ASSIGNMENT.match(text, start)
             if match is None:
                 continue
             pieces.append(Other(text[done:start]))
-            pieces.append(Assignment(match[1], match[2], text[match.end() : end], depth <= 0))
+            pieces.append(Assignment(match[1], match[2], text[match.end() : end], certain))
             done = end
-        first = text[words[0][0] : words[0][1]]
-        depth += (first in _OPENERS or text[words[-1][0] : words[-1][1]] == "{") - (first in _CLOSERS)
-        pos = words[-1][1]
     pieces.append(Other(text[done:]))
     return tuple(piece for piece in pieces if piece.text)
 
@@ -88,19 +73,8 @@ def unparse(pieces: Sequence[Piece]) -> str:
 
 
 def is_sound(text: str) -> bool:
-    """Whether every quote and substitution is closed, so that a line may be added at the end."""
-    pos = 0
-    while pos < len(text):
-        if text[pos] == "#":
-            pos = _line_end(text, pos)
-        elif text[pos].isspace() or text[pos] in _SEPARATORS or text.startswith("\\\n", pos):
-            pos += 2 if text[pos] == "\\" else 1
-        else:
-            words = _command(text, pos)
-            if words is None:
-                return False
-            pos = words[-1][1]
-    return not text.endswith("\\")
+    """Whether every quote and construct is closed, so that a line added at the end is always carried out."""
+    return _scanned(text).closed and not text.endswith("\\")
 
 
 def values(pieces: Sequence[Piece], before: Mapping[str, str | None] | None = None) -> dict[str, str | None]:
@@ -229,7 +203,7 @@ def _edited(
             pieces[index] = replace(piece, raw=change(piece.raw))
             return unparse(pieces)
     if not is_sound(text):
-        raise FormatError("a quote is still open at the end of the file, so nothing can be added to it")
+        raise FormatError("a quote or construct is still open at the end of the file: nothing can be added")
     newline = "\r\n" if "\r\n" in text else "\n"
     gap = newline if text and not text.endswith("\n") else ""
     return f"{text}{gap}{name}={fresh}{newline}"
@@ -276,6 +250,49 @@ def _line_end(text: str, pos: int) -> int:
     return len(text) if end < 0 else end
 
 
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """The simple commands of a text, each with whether it is always carried out.
+
+    Attributes:
+        closed: whether nothing is open at the end.
+    """
+
+    commands: list[tuple[list[tuple[int, int]], bool]]
+    closed: bool
+
+
+def _scanned(text: str) -> _Scan:
+    commands: list[tuple[list[tuple[int, int]], bool]] = []
+    inside: list[str] = []
+    pos = 0
+    while pos < len(text):
+        char = text[pos]
+        if char == "#":
+            pos = _line_end(text, pos)
+        elif char in " \t\r" or char in _SEPARATORS or text.startswith("\\\n", pos):
+            _nest(inside, char)
+            pos += 2 if char == "\\" else 1
+        else:
+            words = _command(text, pos)
+            if words is None:
+                return _Scan(commands, closed=False)
+            commands.append((words, not inside))
+            _nest(inside, text[words[0][0] : words[0][1]])
+            if len(words) > 1 and text[words[-1][0] : words[-1][1]] == "{":
+                inside.append("{")
+            pos = words[-1][1]
+    return _Scan(commands, closed=not inside)
+
+
+def _nest(inside: list[str], word: str) -> None:
+    """Opens or closes what a word at the beginning of a command opens or closes."""
+    if word in _CLOSED_BY:
+        inside.append(word)
+    elif inside and word == _CLOSED_BY[inside[-1]]:
+        inside.pop()
+
+
 def _command(text: str, pos: int) -> list[tuple[int, int]] | None:
     """The words of one simple command; None where a quote in it is never closed."""
     words = []
@@ -287,7 +304,7 @@ def _command(text: str, pos: int) -> list[tuple[int, int]] | None:
         if text[pos] in _SEPARATORS or text[pos] == "#":
             break
         end = _word_end(text, pos, [])
-        if end is None:
+        if end is None or end == pos:
             return None
         words.append((pos, end))
         pos = end
@@ -315,7 +332,7 @@ def _word_end(text: str, pos: int, inside: list[str], *, once: bool = False) -> 
             continue
         char = text[pos]
         top = inside[-1] if inside else ""
-        if not inside and (char.isspace() or char in _SEPARATORS) and not text.startswith("\\\n", pos):
+        if not inside and (char in " \t\r" or char in _SEPARATORS) and not text.startswith("\\\n", pos):
             return pos
         if char == "\\":
             pos += 2

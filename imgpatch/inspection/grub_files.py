@@ -93,7 +93,7 @@ def _split(path: str, root: str) -> tuple[str, str]:
     if path.startswith("("):
         device, closed, rest = path[1:].partition(")")
         if closed:
-            return device or root, rest or "/"
+            return device or root, rest if rest.startswith("/") else f"/{rest}"
     return root, path if path.startswith("/") else f"/{path}"
 
 

@@ -12,15 +12,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from imgpatch.formats import bls, grubcfg, grubenv
-from imgpatch.formats.grubcfg import Command, Function, If, Loop, Node, PartKind, Script, Word
+from imgpatch.formats.grubcfg import Command, Function, If, Loop, Node, Script, Word
 from imgpatch.inspection.grub_files import GUEST, GrubFiles
 from imgpatch.inspection.grub_menu import MenuItem
 from imgpatch.inspection.grub_test import evaluate
+from imgpatch.inspection.grub_words import expand, options_of
 from imgpatch.inspection.loader_entries import expanded, loader_entries, sorted_entries
 
 MAX_STEPS = 100_000
 MAX_SOURCES = 8
 MAX_CALLS = 40
+MAX_DEPTH = 120
+"""Of conditions, loops and functions within each other."""
 
 _FEATURES = ("menuentry_id", "menuentry_options", "platform_search_hint", "timeout_style")
 _MORE_FEATURES = ("default_font_path", "all_video_module", "chainloader_bpb", "ntldr", "net_do_bootp")
@@ -109,6 +112,7 @@ class _Interpreter:
         self._without = without
         self._steps = 0
         self._calls = 0
+        self._depth = 0
         self._current: list[tuple[str, Script]] = []
         self._scripts: dict[str, Script] = {}
         self._commands: dict[str, Callable[[State, Command, list[str]], bool]] = {
@@ -176,6 +180,14 @@ class _Interpreter:
         )
 
     def _run(self, state: State, nodes: Sequence[Node]) -> bool:
+        if self._depth >= MAX_DEPTH:
+            return False
+        self._depth += 1
+        result = self._run_each(state, nodes)
+        self._depth -= 1
+        return result
+
+    def _run_each(self, state: State, nodes: Sequence[Node]) -> bool:
         result = True
         for node in nodes:
             self._steps += 1
@@ -239,7 +251,7 @@ class _Interpreter:
     def _expanded(self, state: State, words: Sequence[Word]) -> list[str]:
         out: list[str] = []
         for word in words:
-            out += _expand(word, state)
+            out += expand(word, state.variables, state.arguments)
         return out
 
     def _assign(self, state: State, name: str, value: str, command: Command) -> bool:
@@ -263,7 +275,7 @@ class _Interpreter:
         return True
 
     def _load_env(self, state: State, _: Command, words: list[str]) -> bool:
-        options, names = _options(words, with_value={"-f", "--file"})
+        options, names = options_of(words, with_value={"-f", "--file"})
         path = options.get("-f") or options.get("--file") or f"{state.variables.get('prefix', '')}/grubenv"
         real = self._files.locate(path, state.variables.get("root", GUEST))
         if state.environment_block is None:
@@ -288,7 +300,7 @@ class _Interpreter:
     def _search(self, state: State, command: Command, words: list[str]) -> bool:
         kind = (command.name or "search").partition(".")[2]
         with_value = {"--set", "--hint", "--hint-bios", "--hint-efi", "--hint-baremetal", "--hint-ieee1275"}
-        options, values = _options(words, with_value=with_value - {"--set"})
+        options, values = options_of(words, with_value=with_value - {"--set"})
         if not values:
             return False
         variable = options.get("--set") or (values[1] if kind and len(values) > 1 else "root")
@@ -308,7 +320,7 @@ class _Interpreter:
 
     def _menuentry(self, state: State, command: Command, words: list[str]) -> bool:
         named = {"--class", "--users", "--hotkey", "--id", "--source"}
-        options, values = _options(words, with_value=named)
+        options, values = options_of(words, with_value=named)
         if not values:
             return False
         source = self._current[-1][0] if self._current else ""
@@ -367,53 +379,3 @@ class _Interpreter:
     def _path(self, state: State, path: str) -> str:
         guest = self._files.guest
         return guest.resolve(self._files.locate(path, state.variables.get("root", GUEST)))
-
-
-def _expand(word: Word, state: State) -> list[str]:
-    """The words that one word becomes: unquoted variables are split at blanks, empty ones vanish."""
-    out: list[str] = []
-    current: str | None = None
-    for kind, text in word.parts():
-        if kind is not PartKind.VARIABLE:
-            current = (current or "") + (text if kind is PartKind.TEXT else _variable(text, state))
-            continue
-        value = _variable(text, state)
-        if value[:1].isspace() and current is not None:
-            out.append(current)
-            current = None
-        for index, piece in enumerate(value.split()):
-            if index and current is not None:
-                out.append(current)
-                current = None
-            current = (current or "") + piece
-    return out if current is None else [*out, current]
-
-
-def _variable(name: str, state: State) -> str:
-    if name in ("@", "*"):
-        return " ".join(state.arguments)
-    if name == "#":
-        return str(len(state.arguments))
-    if name == "?":
-        return "0"
-    if name.isdigit():
-        index = int(name[:6])
-        return state.arguments[index - 1] if 0 < index <= len(state.arguments) else ""
-    return state.variables.get(name, "")
-
-
-def _options(words: Sequence[str], *, with_value: set[str]) -> tuple[dict[str, str], list[str]]:
-    """Options as name to value (empty where there is none) and the other words."""
-    options: dict[str, str] = {}
-    others: list[str] = []
-    todo = list(words)
-    while todo:
-        word = todo.pop(0)
-        if not word.startswith("-") or word == "-":
-            others.append(word)
-            continue
-        name, equals, value = word.partition("=")
-        if not equals and name in with_value and todo:
-            value = todo.pop(0)
-        options[name] = value
-    return options, others

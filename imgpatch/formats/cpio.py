@@ -254,5 +254,10 @@ def make_entry(
     return _padded(header + encoded) + _padded(data)
 
 
+def trailer(*, checked: bool = False) -> bytes:
+    """The entry that ends an archive."""
+    return make_entry(TRAILER, b"", mode=0, mtime=0, ino=0, checked=checked)
+
+
 def _padded(data: bytes) -> bytes:
     return data + b"\0" * (-len(data) % 4)

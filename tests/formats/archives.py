@@ -26,5 +26,5 @@ def archive(
         cpio.make_entry(name, data, mode=mode, mtime=1_700_000_000, ino=number, checked=checked)
         for number, (name, data, mode) in enumerate(rows, 1)
     )
-    body += cpio.make_entry(cpio.TRAILER, b"", mode=0, mtime=0, ino=0, checked=checked)
+    body += cpio.trailer(checked=checked)
     return body + b"\0" * (-len(body) % padding)

@@ -13,7 +13,6 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.events import AliasEvent, NodeEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from imgpatch.errors import FormatError
@@ -108,7 +107,9 @@ class Document:
         place = next(i for i, (k, _) in enumerate(entries) if k is key)
         if place + 1 < len(entries):
             return key.start_mark.index, entries[place + 1][0].start_mark.index
-        start = self._content_end(*entries[place - 1]) if place else key.start_mark.index
+        start = key.start_mark.index
+        if place:  # from the comma before it: a blank before that may be all there is of an empty value
+            start = self.text.index(",", self._content_end(*entries[place - 1]))
         return start, self._content_end(key, value)
 
     def _content_end(self, key: Node, value: Node) -> int:
@@ -162,11 +163,8 @@ def parse(text: str) -> Document:
     Raises:
         FormatError: it is not YAML, or uses what cannot be edited as text.
     """
-    yaml = YAML(typ="safe", pure=True)
     offset = text.startswith("\ufeff")
     try:
-        for event in yaml.parse(text):
-            _check(event)
         root = YAML(typ="safe", pure=True).compose(text)
         value = _plain(root) if root is not None else None
     except (YAMLError, RecursionError, ValueError) as error:
@@ -186,11 +184,6 @@ def newline(text: str) -> str:
     return "\r\n" if "\r\n" in text else "\n"
 
 
-def _check(event: object) -> None:
-    if isinstance(event, AliasEvent) or (isinstance(event, NodeEvent) and event.anchor is not None):
-        raise FormatError("uses YAML anchors, which cannot be edited safely")
-
-
 def _children(node: Node) -> Iterator[tuple[str | int, tuple[Node, Node]]]:
     if isinstance(node, MappingNode):
         yield from ((key.value, (key, value)) for key, value in node.value)
@@ -199,17 +192,19 @@ def _children(node: Node) -> Iterator[tuple[str | int, tuple[Node, Node]]]:
 
 
 def _plain(node: Node) -> Value:
+    if getattr(node, "anchor", None) is not None:  # an alias is the very node that has the anchor
+        raise FormatError(f"line {node.start_mark.line + 1}: a YAML anchor, which cannot be edited safely")
     if isinstance(node, MappingNode):
-        if not all(isinstance(key, ScalarNode) for key, _ in node.value):
-            raise FormatError(f"line {node.start_mark.line + 1}: a key that is not a word")
+        if not all(isinstance(key, ScalarNode) and key.anchor is None for key, _ in node.value):
+            raise FormatError(f"line {node.start_mark.line + 1}: a key that is not a plain word")
         plain = {str(key.value): _plain(value) for key, value in node.value}
         if len(plain) != len(node.value):
             raise FormatError(f"line {node.start_mark.line + 1}: a mapping with the same key twice")
         return plain
     if isinstance(node, SequenceNode):
         return [_plain(item) for item in node.value]
-    plain = getattr(node, "style", None) is None
-    return None if plain and node.value in {"", "~", "null"} else str(node.value)
+    bare = getattr(node, "style", None) is None
+    return None if bare and node.value in {"", "~", "null"} else str(node.value)
 
 
 def _changed(value: Value, path: Path, change: Any) -> Value:

@@ -213,7 +213,7 @@ def _renames(nics: Sequence[str], topology: Topology) -> dict[str, str]:
     if names and names[0] != EC2_NAME:
         renames[names[0]] = EC2_NAME
     patterns = [key for key in nics if is_pattern(key)]
-    if not any(fnmatch.fnmatchcase(EC2_NAME, pattern) for pattern in patterns):
+    if patterns[:1] == nics[:1] and not any(fnmatch.fnmatchcase(EC2_NAME, p) for p in patterns):
         renames.update(dict.fromkeys(patterns, EC2_PATTERN))
     return renames
 

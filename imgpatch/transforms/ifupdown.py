@@ -233,7 +233,9 @@ def _automatic(line: fmt.Line, state: _State) -> str:
     absent = []
     if keyword in {"auto", "allow-auto"}:
         absent = [
-            i for i, n in enumerate(names, 1) if (place := state.place(n.lstrip("/"))) and not place.primary
+            i
+            for i, n in enumerate(names, 1)
+            if (place := state.place(n.lstrip("/").split("=")[0])) and not place.primary
         ]
     if not absent:
         return _named(line, state).text
@@ -258,9 +260,9 @@ def _named(line: fmt.Line, state: _State) -> fmt.Line:
 
 def _pattern_named(word: str, state: _State) -> str:
     """As ifupdown writes patterns, after a slash: `auto /en*`."""
-    pattern = word.lstrip("/")
+    pattern, equals, logical = word.lstrip("/").partition("=")
     if is_pattern(pattern) and pattern in state.names.renames:
-        return word[: len(word) - len(pattern)] + state.names.renames[pattern]
+        return f"/{state.names.renames[pattern]}{equals}{logical}"
     return word
 
 

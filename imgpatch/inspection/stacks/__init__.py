@@ -12,7 +12,7 @@ from enum import StrEnum
 
 _VIRTUAL = re.compile(
     r"(lo|br|virbr|vmbr|lxcbr|lxdbr|cni|docker|podman|bond|team|dummy|tun|tap|wg|ppp|veth|vxlan|geneve|gre|gretap|erspan|"
-    r"sit|ip6tnl|tunl|vti|ipvl|ipvlan|macvlan|macvtap|macsec|vlan|vnet|vrf|nlmon|ifb|can|vcan|slip|bat|ovs|tailscale|zt|"
+    r"sit|ip6tnl|tunl|vti|ipvl|ipvlan|macvlan|macvtap|macsec|vlan|vnet|vrf|nlmon|ifb|can|vcan|slip|bat|ovs|tailscale|zt|bnep|pan|atm|atml|"
     r"ib|wl|wlan|wlp|wlx|ath|ra|ww|wwan|wwp|usb|he-ipv)[\d-][\w.-]*|lo|(wl|ww|br-|tun-|tap-)[\w.-]*|6to4|all|default|none"
 )
 _KERNEL_NAME = re.compile(r"eth(\d+)")

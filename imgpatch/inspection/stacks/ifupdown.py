@@ -55,14 +55,19 @@ def interfaces(guest: Guest) -> Iterator[Interface]:
     boot = {word.split("=")[0] for lines in parsed.values() for word in _boot(lines)}
     logical = {name: phys for lines in parsed.values() for phys, name in mapped(lines)}
     for path, lines in parsed.items():
+        for name in _brought_up(lines):  # also what has no stanza: its name is taken
+            yield Interface(STACK, path, name, boot=name in boot)
         for stanza in fmt.stanzas(lines):
             if stanza.kind == "iface" and len(lines[stanza.head].words) > 1:
                 yield from _interface(path, lines, stanza, boot, logical)
 
 
 def mapped(lines: Sequence[fmt.Line]) -> Iterator[tuple[str, str]]:
-    """(interface, logical name) for every `map` line of every mapping of an interface named in full."""
+    """(interface, logical name) for `auto eth0=home` and every `map` line of an interface named in full."""
     for stanza in fmt.stanzas(lines):
+        if stanza.kind in {"auto", "allow"}:
+            pairs = (word.partition("=") for word in lines[stanza.head].words[1:])
+            yield from ((called.lstrip("/"), name) for called, equals, name in pairs if equals)
         names = [w for w in lines[stanza.head].words[1:] if "*" not in w]
         if stanza.kind == "mapping" and names:
             options = (lines[i].words for i in stanza.options)
@@ -93,6 +98,12 @@ def _sourced(guest: Guest, keyword: str, pattern: str) -> Iterator[str]:
         else:
             names = guest.listdir(path)
             yield from (posixpath.join(path, n) for n in names if re.fullmatch(r"[A-Za-z0-9_-]+", n))
+
+
+def _brought_up(lines: Sequence[fmt.Line]) -> Iterator[str]:
+    for line in lines:
+        if line.words and line.words[0].startswith(("auto", "allow-")):
+            yield from (re.split("[=:]", word.lstrip("/"))[0] for word in line.words[1:])
 
 
 def _boot(lines: Sequence[fmt.Line]) -> Iterator[str]:

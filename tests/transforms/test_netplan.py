@@ -1,0 +1,173 @@
+"""netplan: static becomes DHCP, on the one NIC that is there, and netplan itself accepts the result."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.networks import after, guest, plan
+
+FILE = "/etc/netplan/01-netcfg.yaml"
+STATIC = """\
+# head
+network:
+  version: 2
+  renderer: networkd
+  ethernets:
+    ens192:          # the lan
+      dhcp4: no
+      addresses:
+        # first
+        - 10.0.0.5/24
+        - "2001:db8::5/64"
+      gateway4: 10.0.0.1
+      routes:
+      - to: 10.9.0.0/16
+        via: 10.0.0.9
+      mtu: 1400
+      nameservers:
+        search: [example.org]
+        addresses: [10.0.0.2]
+"""
+DHCP = """\
+# head
+network:
+  version: 2
+  renderer: networkd
+  ethernets:
+    eth0:          # the lan
+      dhcp4: true
+        # first
+      mtu: 1400
+      nameservers:
+        search: [example.org]
+"""
+
+
+BONDED = """\
+    ens1: {}
+    ens2: {}
+  bonds:
+    bond0:
+      interfaces: [ens1, ens2]
+      addresses: [1.2.3.4/24]
+      parameters: {primary: ens1}
+"""
+BONDED_AFTER = """\
+    eth0: {}
+    eth1: {optional: true}
+  bonds:
+    bond0:
+      dhcp4: true
+      interfaces: [eth0, eth1]
+      parameters: {primary: eth0}
+"""
+
+
+def ethernets(text: str) -> str:
+    return "network:\n  version: 2\n  ethernets:\n" + text
+
+
+def test_static_becomes_dhcp_under_the_new_name() -> None:
+    assert after({FILE: STATIC}) == DHCP
+
+
+def test_with_names_kept_only_the_addressing_changes() -> None:
+    assert after({FILE: STATIC}, nic_names="keep") == DHCP.replace("eth0", "ens192")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("    ens1: {addresses: [1.2.3.4/24]}\n", "    eth0: {dhcp4: true}\n"),
+        ("    ens1: {}\n", "    eth0: {dhcp4: true}\n"),
+        ("    ens1:\n", "    eth0: {dhcp4: true}\n"),
+        ("    ens1: {dhcp4: yes}\n", "    eth0: {dhcp4: yes}\n"),
+        (
+            "    ens1:\n      match:\n        macaddress: 00:50:56:aa:bb:cc\n      set-name: ens1\n      dhcp4: on\n",
+            "    eth0:\n      match:\n        name: eth0\n      dhcp4: on\n",
+        ),
+        (
+            "    lan:\n      match: {macaddress: 00:50:56:AA:BB:CC}\n      addresses: [1.2.3.4/24]\n",
+            "    lan:\n      dhcp4: true\n      match: {name: eth0}\n",
+        ),
+        (
+            "    all-en:\n      match: {name: en*}\n      dhcp4: true\n",
+            "    all-en:\n      match: {name: eth*}\n      dhcp4: true\n",
+        ),
+        (
+            "    ens1:\n      dhcp4: true\n      macaddress: 00:50:56:aa:bb:cc\n",
+            "    eth0:\n      dhcp4: true\n",
+        ),
+        (
+            "    ens1:\n      addresses: [1.2.3.4/24]\n      dhcp4-overrides: {use-dns: false}\n",
+            "    eth0:\n      dhcp4: true\n      dhcp4-overrides: {use-dns: true}\n",
+        ),
+        (
+            "    ens1: {addresses: [1.2.3.4/24], gateway4: 1.2.3.1}\n    ens2: {addresses: [2.2.3.4/24]}\n",
+            "    eth0: {dhcp4: true}\n    eth1: {optional: true, dhcp4: true}\n",
+        ),
+        (BONDED, BONDED_AFTER),
+        (
+            "    ens1: {dhcp4: true}\n  vlans:\n    ens1.7: {id: 7, link: ens1, addresses: [1.2.3.4/24]}\n",
+            "    eth0: {dhcp4: true}\n  vlans:\n    eth0.7: {optional: true, id: 7, link: eth0}\n",
+        ),
+        (
+            "    ens1: {dhcp4: true}\n  bridges:\n    br9: {interfaces: [], addresses: [10.9.9.1/24]}\n",
+            "    eth0: {dhcp4: true}\n  bridges:\n    br9: {interfaces: [], addresses: [10.9.9.1/24]}\n",
+        ),
+    ],
+)
+def test_one_file(text: str, expected: str) -> None:
+    assert after({FILE: ethernets(text)}) == ethernets(expected)
+
+
+def test_files_are_treated_together() -> None:
+    files = {
+        "/etc/netplan/00.yaml": ethernets("    ens1:\n      addresses: [1.2.3.4/24]\n"),
+        "/etc/netplan/10.yaml": ethernets(
+            "    ens1:\n      dhcp4: off\n      nameservers: {addresses: [1.1.1.1]}\n"
+        ),
+    }
+    assert after(files, "/etc/netplan/00.yaml") == ethernets("    eth0:\n      dhcp4: true\n")
+    assert after(files, "/etc/netplan/10.yaml") == ethernets("    eth0:\n      dhcp4: true\n")
+
+
+def test_cloud_init_is_handed_the_same() -> None:
+    files = {
+        FILE: ethernets("    ens1: {dhcp4: true}\n"),
+        "/etc/cloud/cloud.cfg.d/50.cfg": "# x\n" + ethernets("    ens1: {addresses: [1.2.3.4/24]}\n"),
+    }
+    assert after(files, "/etc/cloud/cloud.cfg.d/50.cfg") == "# x\n" + ethernets("    eth0: {dhcp4: true}\n")
+
+
+@pytest.mark.parametrize(
+    "text", ["network: {ethernets: {a: &x {dhcp4: no}, b: *x}}\n", "network: {\n", "a: 1\na: 2\n"]
+)
+def test_what_cannot_be_edited_is_said_and_left(text: str) -> None:
+    made = plan(guest({FILE: text}))
+    assert made.changes == ()
+    assert [note.rule for note in made.notes if note.text.startswith(FILE)] == ["M-06"]
+
+
+@pytest.mark.skipif(not shutil.which("netplan"), reason="netplan is not installed")
+@pytest.mark.parametrize("renderer", ["networkd", "NetworkManager"])
+def test_netplan_makes_a_dhcp_client_of_eth0(tmp_path: Path, renderer: str) -> None:
+    path = tmp_path / FILE.removeprefix("/")
+    path.parent.mkdir(parents=True)
+    path.write_text(after({FILE: STATIC.replace("networkd", renderer)}), encoding="utf-8")
+    path.chmod(0o600)
+    subprocess.run(["netplan", "generate", "--root-dir", str(tmp_path)], check=True, capture_output=True)
+    if renderer == "networkd":
+        made = (tmp_path / "run/systemd/network/10-netplan-eth0.network").read_text(encoding="utf-8")
+        assert "Name=eth0" in made
+        assert "DHCP=ipv4" in made
+    else:
+        connections = tmp_path / "run/NetworkManager/system-connections"
+        made = (connections / "netplan-eth0.nmconnection").read_text(encoding="utf-8")
+        assert "interface-name=eth0" in made
+        assert "[ipv4]\nmethod=auto" in made
+    assert "10.0.0" not in made

@@ -213,7 +213,13 @@ def _refuse_header(path: Path, header: qcow2.Header) -> None:
 
 def _refuse_inconsistent(path: Path) -> None:
     """Leaked clusters only waste space; a wrong reference count lets a write destroy data."""
-    answer = qemu.run_json("check", "-f", "qcow2", str(path), ok=(0, 2, 3))
+    try:
+        answer = qemu.run_json("check", "-f", "qcow2", str(path), ok=(0, 2, 3))
+    except qemu.QemuImgError as error:
+        raise RefusedError(
+            f"{path}: {error}",
+            hint=f"end what uses the image, or repair a copy: qemu-img check -r all '{path}'",
+        ) from error
     errors = answer.get("corruptions", 0) + answer.get("check-errors", 0)
     if errors:
         raise RefusedError(

@@ -5,19 +5,51 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from imgpatch.errors import ImgpatchError, RefusedError, UsageError
-from imgpatch.images.container import open_images
+from imgpatch.images.container import Image, open_images
+from imgpatch.images.durable import work_folder
 from imgpatch.images.locks import hold
 from imgpatch.images.overlay import create_overlay
-from imgpatch.images.publish import in_place, new_files, publish_output
+from imgpatch.images.publish import check_output, publish_output, publish_outputs
 from tests.images import disks
 
 pytestmark = disks.needs_qemu_img
+
+
+class Target:
+    """What a run holds between its overlays and its outputs."""
+
+    def __init__(self, overlays: Sequence[Path], outputs: Sequence[Path], formats: Sequence[str]) -> None:
+        self.overlays, self.outputs, self.formats = overlays, outputs, formats
+
+    def publish(self, *, overwrite: bool = False, progress: Callable[[float], None] | None = None) -> None:
+        jobs = list(zip(self.overlays, self.outputs, self.formats, strict=True))
+        publish_outputs(jobs, overwrite=overwrite, progress=progress)
+
+
+@contextmanager
+def new_files(
+    images: Sequence[Image],
+    outputs: Sequence[Path],
+    *,
+    output_format: str | None = None,
+    overwrite: bool = False,
+) -> Iterator[Target]:
+    """What apply does around the writing."""
+    checked = [check_output(output, images, overwrite=overwrite) for output in outputs]
+    formats = [output_format or image.format for image in images]
+    with (
+        hold([image.path for image in images], writing=False),
+        work_folder(checked[0].parent, checked[0].name) as folder,
+    ):
+        overlays = [create_overlay(image, folder / f"overlay-{n}").path for n, image in enumerate(images)]
+        yield Target(overlays, checked, formats)
 
 
 @pytest.fixture
@@ -35,7 +67,7 @@ def test_an_output_is_the_image_with_its_overlay(source: Path, image_format: str
     told: list[float] = []
     with new_files(open_images([source]), [output], output_format=image_format) as target:
         disks.write(target.overlays[0], 50_000, b"n" * 10_000)
-        assert target.publish(changed=True, progress=told.append) == (output,)
+        target.publish(progress=told.append)
     assert disks.guest_bytes(output, image_format) == changed(disks.content())
     assert source.read_bytes() == disks.content()
     assert sorted(source.parent.iterdir()) == sorted([source, output])
@@ -46,7 +78,7 @@ def test_an_output_is_the_image_with_its_overlay(source: Path, image_format: str
 def test_a_raw_output_is_sparse(tmp_path: Path) -> None:
     source = disks.make(tmp_path / "disk.img", disks.mbr().ljust(64 * disks.MIB, b"\0"))
     with new_files(open_images([source]), [tmp_path / "out"]) as target:
-        target.publish(changed=False)
+        target.publish()
     status = (tmp_path / "out").stat()
     assert status.st_size == 64 * disks.MIB
     assert status.st_blocks * 512 < 2 * disks.MIB
@@ -56,7 +88,7 @@ def test_the_format_of_the_image_is_kept(tmp_path: Path) -> None:
     sources = [disks.make(tmp_path / f"a.{f}", disks.content(), f) for f in ("raw", "qcow2")]
     outputs = [tmp_path / "x", tmp_path / "y"]
     with new_files(open_images(sources), outputs) as target:
-        target.publish(changed=True)
+        target.publish()
     assert [image.format for image in open_images(outputs)] == ["raw", "qcow2"]
 
 
@@ -64,7 +96,7 @@ def test_an_output_can_be_read_by_whom_the_umask_lets(source: Path) -> None:
     old = os.umask(0o027)
     try:
         with new_files(open_images([source]), [source.with_name("out")]) as target:
-            target.publish(changed=True)
+            target.publish()
     finally:
         os.umask(old)
     assert source.with_name("out").stat().st_mode & 0o777 == 0o640
@@ -77,7 +109,7 @@ def test_what_exists_is_replaced_only_when_told(source: Path) -> None:
         pass
     assert output.read_bytes() == b"mine"
     with new_files(open_images([source]), [output], overwrite=True) as target:
-        target.publish(changed=True)
+        target.publish(overwrite=True)
     assert output.read_bytes() == disks.content()
 
 
@@ -86,7 +118,7 @@ def test_what_comes_to_exist_meanwhile_is_not_replaced(source: Path) -> None:
     images = open_images([source])
     with pytest.raises(UsageError, match="exists"), new_files(images, [output]) as target:  # noqa: PT012
         output.write_bytes(b"mine")
-        target.publish(changed=True)
+        target.publish()
     assert output.read_bytes() == b"mine"
     assert sorted(source.parent.iterdir()) == [source, output]
 
@@ -113,12 +145,14 @@ def test_an_output_that_cannot_be_is_refused(source: Path, name: str, said: str)
     assert sorted(folder.iterdir()) == before
 
 
-def test_each_disk_needs_an_output_of_its_own(tmp_path: Path) -> None:
-    sources = [disks.make(tmp_path / name, disks.content()) for name in "ab"]
-    images = open_images(sources)
-    for outputs in ([tmp_path / "x"], [tmp_path / "x", tmp_path / "x"]):
-        with pytest.raises(UsageError, match="1 outputs for 2 disks"), new_files(images, outputs):
-            pass
+def test_no_output_has_its_name_before_all_are_whole(tmp_path: Path) -> None:
+    images = open_images([disks.make(tmp_path / name, disks.content()) for name in "ab"])
+    outputs = [tmp_path / "x", tmp_path / "y"]
+    with new_files(images, outputs) as target:
+        target.formats = ["raw", "no-such-format"]
+        with pytest.raises(RefusedError, match="qemu-img"):
+            target.publish()
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "a", tmp_path / "b"]
 
 
 def test_a_failed_conversion_leaves_nothing(source: Path) -> None:
@@ -139,14 +173,14 @@ def test_an_interrupt_leaves_nothing(source: Path) -> None:
         pytest.raises(KeyboardInterrupt),
         new_files(open_images([source]), [source.with_name("out")]) as target,
     ):
-        target.publish(changed=True, progress=interrupt)
+        target.publish(progress=interrupt)
     assert sorted(source.parent.iterdir()) == before
 
 
 WAIT = """
 import pathlib, sys, time
 from imgpatch.images.container import open_images
-from imgpatch.images.publish import new_files
+from tests.images.test_publish import new_files
 with new_files(open_images([sys.argv[1]]), [pathlib.Path(sys.argv[2])]):
     print("ready", flush=True)
     time.sleep(60)
@@ -165,7 +199,7 @@ def test_what_a_killed_run_leaves_the_next_removes(source: Path) -> None:
     assert left.exists()
     with new_files(open_images([source]), [output]) as target:
         assert not left.exists()
-        target.publish(changed=True)
+        target.publish()
     assert sorted(source.parent.iterdir()) == [source, output]
 
 
@@ -175,26 +209,11 @@ def test_an_image_read_is_kept_from_another_run_that_writes(source: Path) -> Non
         new_files(images, [source.with_name("a")]),
         new_files(images, [source.with_name("b")]),
         pytest.raises(RefusedError, match="another imgpatch"),
-        in_place(images),
+        hold([source], writing=True),
     ):
         pass
     with hold([source], writing=True):
         pass
-
-
-def test_in_place_an_unchanged_machine_is_not_written(source: Path) -> None:
-    before = source.stat()
-    with in_place(open_images([source])) as target:
-        assert target.publish(changed=False) == ()
-    assert (source.stat().st_mtime_ns, source.read_bytes()) == (before.st_mtime_ns, disks.content())
-    assert list(source.parent.iterdir()) == [source]
-
-
-def test_in_place_a_changed_machine_is(source: Path) -> None:
-    with in_place(open_images([source])) as target:
-        disks.write(target.overlays[0], 50_000, b"n" * 10_000)
-        assert target.publish(changed=True) == (source,)
-    assert source.read_bytes() == changed(disks.content())
 
 
 @pytest.fixture
@@ -239,7 +258,7 @@ def test_progress_of_a_large_conversion_is_told_in_steps(tmp_path: Path) -> None
     told: list[float] = []
     start = time.monotonic()
     with new_files(open_images([source]), [tmp_path / "out"]) as target:
-        target.publish(changed=True, progress=told.append)
+        target.publish(progress=told.append)
     assert len(told) > 3
     assert all(0 <= done <= 1 for done in told)
     assert time.monotonic() - start < 60

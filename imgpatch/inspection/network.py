@@ -100,6 +100,12 @@ def inspect_network(guest: Guest) -> Network:
     )
 
 
+def places_of(found: Iterable[Interface]) -> dict[str, Place]:
+    """Where interfaces would stand if nothing but this were configured."""
+    topology = Topology(found, {})
+    return topology.places(topology.nics())
+
+
 def renamed(word: str, renames: Mapping[str, str]) -> str:
     """A name, a VLAN's name (`ens192.10`) or an alias (`ens192:0`) after the renames."""
     base = re.split(r"[.:]", word, maxsplit=1)[0]

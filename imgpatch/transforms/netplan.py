@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from imgpatch.errors import FormatError
 from imgpatch.formats.netplan import Document, Path, Value, parse
 from imgpatch.guest import Guest
 from imgpatch.inspection import Inspection
-from imgpatch.inspection.network import Network, Place, renamed
+from imgpatch.inspection.network import Network, Place, places_of, renamed
 from imgpatch.inspection.stacks import is_pattern, netplan
 from imgpatch.plan import OWN_RULE, Context, Edit, Note, NoteKind, Reason
 from imgpatch.transforms.nic_names import Names, new_names
@@ -54,14 +54,16 @@ def applies(inspection: Inspection) -> bool:
 def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
     yield from _edited(guest, netplan.files(guest), context)
     for path in context.inspection.network.cloud_init:
-        # cloud-init's own configuration is netplan's where it is of version 2; each file stands alone
-        yield from _edited(guest, (path,), context)
+        # cloud-init's own configuration is netplan's where it is of version 2, and replaces what is there
+        yield from _edited(guest, (path,), context, alone=True)
         if _is_version_1(guest, path):
             text = f"{path}: gives cloud-init a network configuration of version 1, which is left as it is"
             yield Note(NoteKind.WARNING, "M-06", text)
 
 
-def _edited(guest: Guest, paths: Iterable[str], context: Context) -> Iterator[Edit | Note]:
+def _edited(
+    guest: Guest, paths: Iterable[str], context: Context, *, alone: bool = False
+) -> Iterator[Edit | Note]:
     documents: dict[str, Document] = {}
     for path in paths:
         try:
@@ -69,6 +71,8 @@ def _edited(guest: Guest, paths: Iterable[str], context: Context) -> Iterator[Ed
         except FormatError as error:
             yield Note(NoteKind.WARNING, "M-06", f"{path}: {error}; the file is left as it is")
     state = _state(documents, context)
+    if alone:
+        state.network = replace(state.network, places=places_of(netplan.said(documents)))
     for path, document in documents.items():
         state.reasons = []
         try:

@@ -47,6 +47,19 @@ network:
 """
 
 
+PINNED = """\
+    ens1:
+      dhcp4: on
+      match:
+        macaddress: 00:50:56:aa:bb:cc
+      set-name: ens1
+"""
+PINNED_AFTER = """\
+    eth0:
+      dhcp4: on
+      match:
+        name: eth0
+"""
 BONDED = """\
     ens1: {}
     ens2: {}
@@ -86,10 +99,7 @@ def test_with_names_kept_only_the_addressing_changes() -> None:
         ("    ens1: {}\n", "    eth0: {dhcp4: true}\n"),
         ("    ens1:\n", "    eth0: {dhcp4: true}\n"),
         ("    ens1: {dhcp4: yes}\n", "    eth0: {dhcp4: yes}\n"),
-        (
-            "    ens1:\n      match:\n        macaddress: 00:50:56:aa:bb:cc\n      set-name: ens1\n      dhcp4: on\n",
-            "    eth0:\n      match:\n        name: eth0\n      dhcp4: on\n",
-        ),
+        (PINNED, PINNED_AFTER),
         (
             "    lan:\n      match: {macaddress: 00:50:56:AA:BB:CC}\n      addresses: [1.2.3.4/24]\n",
             "    lan:\n      dhcp4: true\n      match: {name: eth0}\n",

@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from imgpatch.guest import Guest
-from imgpatch.plan import planned
-from tests.networks import INTERFACES, KEYFILES, corpus, guest, mutations, plan
+from imgpatch.plan import Transform, make_plan, planned
+from tests.networks import INTERFACES, KEYFILES, MODULES, context, corpus, guest, mutations, plan
 
 PLACES = {
     "interfaces": INTERFACES,
@@ -40,6 +44,53 @@ def test_none_crashes_and_a_second_plan_is_empty() -> None:
         data = file.read_bytes()
         for spoiled in (data, *mutations(data, file.name, cuts=1)[1::3]):
             plan(guest({place_of(place, file): spoiled}))
+
+
+PIECES = [
+    "iface",
+    "eth0",
+    "ens1",
+    "ens1.7",
+    "inet",
+    "static",
+    "manual",
+    "auto",
+    "address",
+    "1.2.3.4/24",
+    "[Match]",
+]
+PIECES += [
+    "[Network]",
+    "Name=ens1",
+    "Address=1.2.3.4/24",
+    "[connection]",
+    "interface-name=ens1",
+    "[ipv4]",
+    "gateway",
+]
+PIECES += [
+    "method=manual",
+    "mapping",
+    "map",
+    "=",
+    ":",
+    "#",
+    " ",
+    " ",
+    "\n",
+    "\n",
+    "\\\n",
+    "bridge_ports",
+    "en*",
+    "Bridge=br0",
+]
+
+
+@settings(max_examples=250, derandomize=True, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join), st.sampled_from(list(PLACES.values())))
+def test_any_text_is_planned(text: str, place: str) -> None:
+    machine = guest({place: text})
+    make_plan(machine, cast("Sequence[Transform]", MODULES), context(machine))
 
 
 def test_comments_of_their_own_line_all_stay() -> None:

@@ -42,7 +42,12 @@ def read(guest: Guest, path: str) -> Document | None:
 
 
 def interfaces(guest: Guest) -> Iterator[Interface]:
-    documents = {path: document for path in files(guest) if (document := read(guest, path)) is not None}
+    read_all = ((path, read(guest, path)) for path in files(guest))
+    yield from said({path: document for path, document in read_all if document is not None})
+
+
+def said(documents: Mapping[str, Document]) -> Iterator[Interface]:
+    """What these files say together."""
     called = names(documents)
     for document in documents.values():  # what has no name is known by its MAC address
         for (_, _, key), definition in definitions(document):

@@ -166,7 +166,10 @@ class Topology:
     def nics(self) -> list[str]:
         """The primary first: by default gateway, else DHCP at boot, else the kernel's number, else order."""
         keys = [key for key in self._all if self.role(key) is Role.NIC]
-        order = {key: (key not in _indexed(keys), kernel_index(key) or 0, i) for i, key in enumerate(keys)}
+        order = {
+            key: (is_pattern(key), key not in _indexed(keys), kernel_index(key) or 0, i)
+            for i, key in enumerate(keys)
+        }
 
         def rank(key: str) -> tuple[object, ...]:
             above = [i for name, items in self._all.items() if key in self.bases(name) for i in items]

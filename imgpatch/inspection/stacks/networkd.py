@@ -65,7 +65,7 @@ def names(lines: Sequence[ini.Line]) -> tuple[str | None, ...]:
     if types and not any(t in {"ether", "en"} for text in types for t in text.split()):
         return ()
     other = {line.key for line in lines if line.section == "Match" and line.key}
-    if other & {"WLANInterfaceType", "SSID", "BSSID", "Kind"}:
+    if not other or other & {"WLANInterfaceType", "SSID", "BSSID", "Kind"}:  # without a match it is ignored
         return ()
     return (None,) if other & HARDWARE else ("*",)
 

@@ -8,6 +8,7 @@ depth takes linear time; a general grammar would not.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,14 +18,14 @@ MAX_DEPTH = 100
 """Blocks deeper than this are read as empty: no generated file comes near it."""
 
 _PART = re.compile(
-    r"""(?P<plain>[^{}|&$;<> \t\n'"\\]+)|(?P<escape>\\.)|(?P<joined>\\\n)|'(?P<single>[^']*)'
+    r"""(?P<plain>[^{}|&$;<> \t\r\n'"\\]+)|(?P<escape>\\[^\r\n])|(?P<joined>\\\r?\n)|'(?P<single>[^']*)'
     |(?P<double>\$?"(?:[^"\\]|\\.|\\\n)*")
     |\$(?P<name>[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[?\#*@])
-    |\$\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[?\#*@])\}|(?P<dollar>\$)""",
+    |\$\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[?\#*@])\}|(?P<alone>[$\\])""",
     re.VERBOSE,
 )
 _IN_DOUBLE = re.compile(
-    r"""(?P<plain>[^$\\]+)|\\(?P<escape>[$"\\])|(?P<joined>\\\n)
+    r"""(?P<plain>[^$\\]+)|\\(?P<escape>[$"\\])|(?P<joined>\\\r?\n)
     |\$(?P<name>[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[?\#*@])
     |\$\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[?\#*@])\}|(?P<other>[\s\S])""",
     re.VERBOSE,
@@ -69,7 +70,7 @@ class Word:
             elif kind == "double":
                 yield from _double_parts(text[text.index('"') + 1 : -1])
             elif kind != "joined":
-                yield PartKind.TEXT, text[1:] if kind == "escape" else text
+                yield PartKind.TEXT, _seen(text[1:] if kind == "escape" else text)
 
     @property
     def literal(self) -> str | None:
@@ -87,7 +88,12 @@ def _double_parts(text: str) -> Iterator[tuple[PartKind, str]]:
         if kind in ("name", "braced"):
             yield PartKind.QUOTED_VARIABLE, match[kind]
         elif kind != "joined":
-            yield PartKind.TEXT, match[kind]
+            yield PartKind.TEXT, _seen(match[kind])
+
+
+def _seen(text: str) -> str:
+    """GRUB reads lines without their carriage returns (grub_file_getline())."""
+    return text.replace("\r", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +281,7 @@ class _Frame:
         self.condition, self.body = [], []
 
 
+@functools.lru_cache(maxsize=4)  # one plan reads the same few scripts over and over
 def parse(text: str) -> Script:
     """Reads a script; never fails, however wrong the text is."""
     return _Reader(text).read()

@@ -89,6 +89,19 @@ def names(items: Sequence[MenuItem], *, by_id_first: bool) -> tuple[str, ...]:
     return tuple(name(place, item) for place, item in enumerate(items))
 
 
+def is_named(items: Sequence[MenuItem], default: str, *, by_id_first: bool) -> bool:
+    """Whether `default` leads to an entry by names alone, whatever else comes into the menu."""
+    rest = default
+    while items:
+        part, rest = split_path(rest)
+        place = _place(items, part, by_id_first=by_id_first)
+        named = part in (items[place].id, items[place].title) and (by_id_first or not is_number(part))
+        if not part or not named:
+            return False
+        items = items[place].items or ()
+    return bool(default)
+
+
 def is_number(part: str) -> bool:
     """Whether GRUB takes it for a place and not for a name: strtoul() finds digits at its beginning."""
     return _NUMBER.match(part) is not None

@@ -44,12 +44,11 @@ def choose(
     best = _best(guest, inspection.kernels, target, entries)
     if best is not None:
         return Choice(_most_telling(guest, inspection, entries, best), why=obstacle)
-    return Choice(today, warning=f"{obstacle}, and no other kernel of the menu is better")
+    entry = today and _most_telling(guest, inspection, entries, today)
+    return Choice(entry, warning=f"{obstacle}, and no other kernel of the menu is better")
 
 
-def _obstacle(
-    guest: Guest, kernels: Sequence[Kernel], target: Target, entry: BootEntry | None
-) -> str | None:
+def _obstacle(guest: Guest, kernels: Sequence[Kernel], target: Target, entry: BootEntry | None) -> str | None:
     """Why an entry cannot run on EC2; None where nothing is known against it."""
     if entry is None:
         return "the default entry boots no Linux kernel"
@@ -108,7 +107,5 @@ def _kernel_of(guest: Guest, kernels: Sequence[Kernel], entry: BootEntry) -> Ker
 def _lacking(kernel: Kernel, target: Target) -> tuple[str, ...]:
     boot = {driver.module for driver in target.drivers if driver.boot}
     return tuple(
-        state.module
-        for state in kernel.drivers
-        if state.module in boot and state.presence is Presence.ABSENT
+        state.module for state in kernel.drivers if state.module in boot and state.presence is Presence.ABSENT
     )

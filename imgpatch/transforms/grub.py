@@ -24,7 +24,7 @@ from imgpatch.inspection.bootloader import (
     menu,
     timeout_of,
 )
-from imgpatch.inspection.grub_menu import is_number, split_path
+from imgpatch.inspection.grub_menu import is_named
 from imgpatch.inspection.grub_script import Menu
 from imgpatch.plan import Context, Edit, Note, NoteKind, Reason
 from imgpatch.transforms.default_kernel import Choice, boots_the_same, choose
@@ -92,15 +92,9 @@ def _pin(draft: Draft, config: str, context: Context) -> tuple[list[Note], Choic
 
 
 def _is_pinned(outcome: Menu, entry: BootEntry) -> bool:
-    """Whether the default finds the entry by names alone, whatever else is in the menu."""
-    rest = outcome.variables.get("default", "")
-    if not rest or not boots_the_same(default_entry(outcome), entry):
-        return False
-    while rest:
-        part, rest = split_path(rest)
-        if not part or (is_number(part) and not outcome.uses_bls) or part.isdigit():
-            return False
-    return True
+    default = outcome.variables.get("default", "")
+    named = is_named(outcome.items, default, by_id_first=outcome.uses_bls)
+    return named and boots_the_same(default_entry(outcome), entry)
 
 
 def _set_default(draft: Draft, config: str, outcome: Menu, entry: BootEntry, why: str) -> None:

@@ -8,7 +8,7 @@ from imgpatch.errors import FormatError
 from imgpatch.formats import grubenv, shellvars
 from imgpatch.inspection.bootloader import BootEntry, boot_entries
 from imgpatch.inspection.grub_defaults import grub_defaults
-from imgpatch.inspection.grub_menu import chosen, is_number, split_path
+from imgpatch.inspection.grub_menu import chosen, is_named
 from imgpatch.inspection.grub_script import Menu
 from imgpatch.plan import Note, NoteKind, Reason
 from imgpatch.transforms.default_kernel import boots_the_same
@@ -65,14 +65,14 @@ def _default(draft: Draft, outcome: Menu, entry: BootEntry, name: str) -> Iterat
             f"GRUB_DEFAULT in {defaults.holder('GRUB_DEFAULT')} stays 0, the newest kernel, which is the one"
             " that boots today: pinned there it would keep every later kernel from booting",
         )
-    elif not _names(value) or not boots_the_same(_found(outcome, value), entry):
+    elif not _leads_to(outcome, value, entry):
         _put(draft, "GRUB_DEFAULT", name, f"GRUB_DEFAULT={value} becomes the entry that is to boot on EC2")
 
 
-def _names(value: str) -> bool:
-    """Whether it means the same entry whatever else comes into the menu."""
-    part, rest = split_path(value)
-    return not is_number(part) and (not rest or _names(rest))
+def _leads_to(outcome: Menu, value: str, entry: BootEntry | None) -> bool:
+    """Whether it means the entry, and by its name."""
+    named = is_named(outcome.items, value, by_id_first=outcome.uses_bls)
+    return named and boots_the_same(_found(outcome, value), entry)
 
 
 def _found(outcome: Menu, default: str) -> BootEntry | None:
@@ -88,7 +88,6 @@ def _save_entry(draft: Draft, outcome: Menu, name: str) -> None:
     if path is None or data is None:
         return
     old = grubenv.values(data).get("saved_entry", "")
-    named = bool(old) and (outcome.uses_bls or _names(old))
-    if not named or not boots_the_same(_found(outcome, old), _found(outcome, name)):
+    if not _leads_to(outcome, old, _found(outcome, name)):
         new = grubenv.with_values(data, {"saved_entry": name})
         draft.put(path, new, Reason(RULE, f"saved_entry {name}: GRUB_DEFAULT is saved"))

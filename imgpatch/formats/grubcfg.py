@@ -236,7 +236,7 @@ def _words(condition: Sequence[Node]) -> tuple[str, ...]:
 def assignment(command: Command) -> tuple[str, Word] | None:
     """The variable a `set x=y` or `x=y` sets and its value; None where it is something else."""
     word = command.words[0]
-    if word.raw == "set" and len(command.words) == 2:
+    if word.raw == "set" and len(command.words) > 1:  # GRUB looks at the first argument only
         word = command.words[1]
     name, equals, raw = word.raw.partition("=")
     if not equals or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):

@@ -77,7 +77,11 @@ def with_values(data: bytes, settings: Mapping[str, str | None]) -> bytes:
         if line.name is not None:
             last = len(out)
     out[last:last] = [_encoded(name, value) for name, value in todo.items() if value is not None]
-    return _fitted(b"".join(out), len(data))
+    after = _fitted(b"".join(out), len(data))
+    read_back = values(after)
+    if any(read_back.get(name) != value for name, value in settings.items()):
+        raise FormatError("the GRUB environment block has a line that takes in what is written after it")
+    return after
 
 
 def _fitted(body: bytes, size: int) -> bytes:

@@ -74,7 +74,7 @@ def unparse(pieces: Sequence[Piece]) -> str:
 
 def is_sound(text: str) -> bool:
     """Whether every quote and construct is closed, so that a line added at the end is always carried out."""
-    return _scanned(text).closed and not text.endswith("\\")
+    return _scanned(text).closed and not text.endswith(("\\", "\\\n", "\\\r\n"))
 
 
 def values(pieces: Sequence[Piece], before: Mapping[str, str | None] | None = None) -> dict[str, str | None]:
@@ -177,7 +177,7 @@ def decode(raw: str, variables: Mapping[str, str | None] | None = None) -> str |
                 return None
             out.append(value)
             pos = match.end()
-        elif char == "`" or (char in "(){}" and not quoted):
+        elif char == "`" or (char in "()" and not quoted):
             return None
         else:
             out.append(char)
@@ -230,7 +230,8 @@ def _mapped(raw: str, change: Callable[[str], str | None]) -> str:
         body = cut[len(head) :]
         tail = body[-1] if body and body[-1] in "\"'" and not body.endswith(("\\'", '\\"')) else ""
         body = body[: len(body) - len(tail)]
-        new = change(body) if body else body
+        quoting = any(char in body for char in "\"'\\$`")
+        new = change(body) if body and not quoting else body
         if new is None and not head and not tail and out:
             out.pop()  # the blank before it goes with the word
         out.append(head + (new or "") + tail)

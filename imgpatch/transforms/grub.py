@@ -83,7 +83,8 @@ def _pin(draft: Draft, config: str, context: Context) -> tuple[list[Note], Choic
         _set_default(trial, config, outcome, entry, choice.why or "the entry that boots today")
     except FormatError as error:
         return [*notes, Note(NoteKind.WARNING, RULE, f"{config}: the default entry stays: {error}")], choice
-    if boots_the_same(default_entry(menu(trial.guest, config)), entry):
+    outcome = menu(trial.guest, config)
+    if outcome.variables.get("default") == entry.name and boots_the_same(default_entry(outcome), entry):
         draft.adopt(trial)
     else:
         text = f"{config}: its script sets the default entry in a way that cannot be edited; it stays"
@@ -139,8 +140,7 @@ def _timeouts(draft: Draft, config: str) -> Iterator[Note]:
         reason = Reason(RULE, f"timeout {TIMEOUT}: without one the menu waits for ever")
         line = f"set timeout={TIMEOUT}"
         draft.put(config, _with_line(draft.guest.text(config) or "", line), reason)
-        return
-    unfit = None if timeout_of(outcome) in KEPT_TIMEOUTS else old
+    unfit = None if old is None or timeout_of(outcome) in KEPT_TIMEOUTS else old
     for path in dict.fromkeys(outcome.sources):
         reason = Reason(RULE, f"timeout {TIMEOUT} instead of {unfit or 'a menu that waits for ever'}")
         draft.put(path, with_timeouts(draft.guest.text(path) or "", unfit), reason)

@@ -41,6 +41,9 @@ class Arguments:
 
     def line(self, text: str, *, initrd: bool, add: bool = True) -> str:
         """A whole command line; `initrd`: an initramfs is loaded, so that `UUID=` is understood."""
+        if text.count('"') % 2:
+            self._warnings[f"a quote is never closed in the kernel command line {text.strip()!r}"] = None
+            return text
         out = cmdline.mapped(text, lambda word: self.word(word, initrd=initrd))
         if add and not takes_variable(text):
             for word in self.missing(cmdline.words(out)):

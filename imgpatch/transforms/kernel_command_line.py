@@ -149,7 +149,7 @@ def _words(defaults: GrubDefaults) -> tuple[str, ...]:
     for text in defaults.texts.values():
         for piece in shellvars.parse(text):
             if isinstance(piece, shellvars.Assignment) and piece.name == _ALL_KERNELS:
-                found += piece.raw.strip("\"'").split()
+                found += piece.raw.replace('"', " ").replace("'", " ").split()
     return tuple(found)
 
 

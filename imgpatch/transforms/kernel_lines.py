@@ -89,7 +89,10 @@ def _legacy_line(line: grublegacy.Line, arguments: Arguments, *, initrd: bool) -
         return replace(line, value=arguments.line(line.value, initrd=True))
     cut = cmdline.after_first(line.value)
     file, rest = line.value[:cut], line.value[cut:]
-    if line.command not in ("kernel", "module") or not _is_linux(file.strip(), cmdline.words(rest)):
+    open_quote = line.value.count('"') % 2
+    if line.command not in ("kernel", "module") or open_quote:
+        return line
+    if not _is_linux(file.strip(), cmdline.words(rest)):
         return line
     new = arguments.line(rest, initrd=initrd)
     gap = "" if not new or file.endswith((" ", "\t")) else " "

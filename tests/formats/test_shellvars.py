@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,15 @@ def test_nothing_is_added_behind_an_open_quote() -> None:
 )
 def test_a_word_joins_a_list_within_its_quotes(before: str, after: str) -> None:
     assert shellvars.with_word(before, "L", "w") == after
+
+
+@pytest.mark.parametrize(
+    "text", ["A=1\n" * 80_000, "(" * 300_000, "A='" * 100_001, '"$(' * 100_000, "a " * 150_000]
+)
+def test_the_time_grows_with_the_size_only(text: str) -> None:
+    start = time.process_time()
+    assert shellvars.unparse(shellvars.parse(text)) == text
+    assert time.process_time() - start < 5
 
 
 def test_words_are_changed_and_taken_out_where_they_stand() -> None:

@@ -21,7 +21,7 @@ from imgpatch.images.container import Image, open_images
 from imgpatch.images.durable import work_folder
 from imgpatch.images.inplace import InPlace, Recovered, recover
 from imgpatch.images.overlay import create_overlay
-from imgpatch.images.publish import check_output, publish_output
+from imgpatch.images.publish import check_output, publish_outputs
 from imgpatch.images.session import Session, open_session
 from imgpatch.inspection import Inspection, inspect
 from imgpatch.manifest import Manifest
@@ -254,9 +254,10 @@ def _to_outputs(images: Sequence[Image], outputs: Sequence[Path], progress: Prog
         )
 
         def publish() -> tuple[Path, ...]:
-            for image, overlay, target in zip(images, overlays, targets, strict=True):
-                progress.step(f"writing {target.name}")
-                publish_output(overlay.path, target, image.format, progress=progress.fraction)
+            progress.step(f"writing {', '.join(target.name for target in targets)}")
+            formats = [image.format for image in images]
+            disks = list(zip((o.path for o in overlays), targets, formats, strict=True))
+            publish_outputs(disks, progress=progress.fraction)
             return tuple(targets)
 
         yield _Writing(overlays, _settings(progress), publish, progress)

@@ -1,1 +1,0 @@
-"""One import failure, or a close family of them, a module."""

@@ -45,7 +45,8 @@ def rebuild_command(tool: Tool | None, release: str, path: str) -> tuple[str, ..
     dracut is told not to look at the hardware it runs on, which is the appliance's.
     """
     if tool is Tool.INITRAMFS_TOOLS:
-        return ("update-initramfs", "-u", "-k", release)
+        # not update-initramfs, which wants the old one in place and keeps a sum of its own of the new one
+        return ("mkinitramfs", "-o", path, release)
     if tool is Tool.DRACUT:
         return ("dracut", "--force", "--no-hostonly", path, release)
     return None

@@ -84,6 +84,16 @@ def with_values(data: bytes, settings: Mapping[str, str | None]) -> bytes:
     return after
 
 
+def describe(before: bytes | None, after: bytes | None) -> list[str] | None:
+    """The variables a block gains and loses, without its filling; None: these are no blocks."""
+    if not all(data is None or is_block(data) for data in (before, after)):
+        return None
+    old, new = (values(data or b"") for data in (before, after))
+    lines = [f"- {name}={value}" for name, value in old.items() if new.get(name) != value]
+    lines += [f"+ {name}={value}" for name, value in new.items() if old.get(name) != value]
+    return lines
+
+
 def _fitted(body: bytes, size: int) -> bytes:
     """The block at its old size; one that was too short for its new values may grow to GRUB's own size."""
     tail = b"\n" if body.endswith(b"#\n") else b""  # an editor's newline after the filling

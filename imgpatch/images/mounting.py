@@ -158,7 +158,9 @@ def _replayed(appliance: Appliance, devices: Mapping[str, Device]) -> Iterable[s
     by_kernel_name = {name.removeprefix("/dev/"): device for name, device in devices.items()}
     for name in sorted(names):
         device = by_kernel_name.get(name)
+        # dm-0 is a logical volume; which one it is, the kernel's log does not say
+        subject = device.name if device else f"a logical volume ({name})"
         yield (
-            f"{device.name if device else name}: not cleanly unmounted; its journal was replayed in an "
+            f"{subject}: not cleanly unmounted; its journal was replayed in an "
             "overlay, the image itself is untouched"
         )

@@ -7,7 +7,7 @@ import hashlib
 import posixpath
 from collections.abc import Callable, Sequence
 
-from imgpatch.formats import initramfs
+from imgpatch.formats import grubenv, initramfs
 from imgpatch.plan import Change
 
 Describe = Callable[[str, bytes | None, bytes | None], Sequence[str] | None]
@@ -32,7 +32,11 @@ def _initramfs(path: str, before: bytes | None, after: bytes | None) -> Sequence
     return initramfs.describe(before, after)
 
 
-DESCRIBERS: tuple[Describe, ...] = (_initramfs,)
+def _grubenv(path: str, before: bytes | None, after: bytes | None) -> Sequence[str] | None:
+    return grubenv.describe(before, after) if posixpath.basename(path) == "grubenv" else None
+
+
+DESCRIBERS: tuple[Describe, ...] = (_initramfs, _grubenv)
 """Asked in turn before a file counts as text or as unknown binary contents."""
 
 

@@ -73,3 +73,15 @@ def test_another_file_is_refused(data: bytes) -> None:
     assert grubenv.values(data) == {}
     with pytest.raises(FormatError, match="signature"):
         grubenv.with_values(data, {"saved_entry": "0"})
+
+
+def test_a_change_is_described_by_its_variables() -> None:
+    before = grubenv.created({"saved_entry": "0", "next_entry": "1", "kept": "x"})
+    after = grubenv.with_values(before, {"saved_entry": "menu>entry", "next_entry": None})
+    assert grubenv.describe(before, after) == [
+        "- saved_entry=0",
+        "- next_entry=1",
+        "+ saved_entry=menu>entry",
+    ]
+    assert grubenv.describe(None, after) == ["+ saved_entry=menu>entry", "+ kept=x"]
+    assert grubenv.describe(b"no block", after) is None

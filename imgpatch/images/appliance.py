@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
+import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from imgpatch.errors import RefusedError
+from imgpatch.images.durable import signals_held
 from imgpatch.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -58,11 +63,46 @@ class Settings:
     append: str | None = None
 
 
+class CallThread:
+    """The thread in which libguestfs runs, so that a signal ends the wait for a call at once.
+
+    Python runs signal handlers in the main thread alone. Were libguestfs called there, an interrupt
+    could fall into one of its callbacks, where the binding prints what is raised and goes on.
+    """
+
+    def __init__(self) -> None:
+        self._executor = futures.ThreadPoolExecutor(1, "libguestfs")
+        self._pending: futures.Future[Any] = self._executor.submit(threading.get_native_id)
+        self._thread: int = self._pending.result()
+
+    def run(self, function: Callable[..., Any], *args: object, **kwargs: object) -> Any:
+        """Calls the function; a call that was left by an interrupt goes on until `end`."""
+        self._pending = self._executor.submit(function, *args, **kwargs)
+        return self._pending.result()
+
+    def end(self, handle: Any) -> None:
+        """Closes the handle and with it what it started; a call that goes on is cut short."""
+        with signals_held():
+            while not self._pending.done():
+                self._kill_children()
+                futures.wait([self._pending], timeout=0.1)
+            self.run(handle.close)
+            self._executor.shutdown()
+
+    def _kill_children(self) -> None:
+        """Kills QEMU: asking the handle for its pid would wait for the call, which holds its lock."""
+        children = Path(f"/proc/self/task/{self._thread}/children")
+        with contextlib.suppress(OSError):  # without that file (CONFIG_PROC_CHILDREN) the call is waited for
+            for pid in children.read_text("ascii").split():
+                os.kill(int(pid), signal.SIGKILL)
+
+
 class Appliance:
     """A running appliance; `guestfs` raises RuntimeError for everything, here it becomes `ApplianceError`."""
 
-    def __init__(self, handle: Any) -> None:
+    def __init__(self, handle: Any, thread: CallThread) -> None:
         self._handle = handle
+        self._thread = thread
         self.calls = 0
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -75,7 +115,7 @@ class Appliance:
             self.calls += 1
             start = time.monotonic()
             try:
-                return method(*args, **kwargs)
+                return self._thread.run(method, *args, **kwargs)
             except RuntimeError as error:
                 raise ApplianceError(f"libguestfs: {error}") from error
             finally:
@@ -102,14 +142,12 @@ class Appliance:
             Path(file.name).write_bytes(data)
             self.upload(file.name, path)
 
-    def close(self) -> None:
-        """Shuts the appliance down; what was written is on the drives only when this returns."""
+    def shut_down(self) -> None:
+        """Ends the appliance; what was written is on the drives only when this returns."""
         try:
-            self._handle.shutdown()
+            self._thread.run(self._handle.shutdown)
         except RuntimeError as error:
             raise ApplianceError(f"libguestfs: the appliance did not shut down cleanly: {error}") from error
-        finally:
-            self._handle.close()
 
 
 @contextlib.contextmanager
@@ -121,6 +159,32 @@ def launch(
     Raises:
         ApplianceError: it does not start.
     """
+    guestfs = _import()
+    thread = CallThread()
+    # Made in the thread, too: the binding silences the error messages on stderr for that thread alone.
+    handle = thread.run(guestfs.GuestFS, python_return_dict=True)
+    try:
+        messages = _keep_messages(handle, guestfs)
+        if progress is not None:
+            _follow_launch(handle, guestfs, progress)
+        try:
+            thread.run(_configure, handle, settings, drives)
+            start = time.monotonic()
+            thread.run(handle.launch)
+        except RuntimeError as error:
+            raise ApplianceError(
+                f"the libguestfs appliance does not start: {error}{_last(messages)}",
+                hint="run `imgpatch doctor`; it says what this machine lacks",
+            ) from error
+        log.info("appliance launched: %.1f s", time.monotonic() - start)
+        appliance = Appliance(handle, thread)
+        yield appliance
+        appliance.shut_down()
+    finally:
+        thread.end(handle)
+
+
+def _import() -> Any:
     try:
         import guestfs
     except ImportError as error:
@@ -129,7 +193,10 @@ def launch(
             hint="run `imgpatch doctor`; on Debian and Ubuntu: apt install python3-guestfs, and a virtual "
             "environment made by /usr/bin/python3 with --system-site-packages",
         ) from error
-    handle = guestfs.GuestFS(python_return_dict=True)
+    return guestfs
+
+
+def _configure(handle: Any, settings: Settings, drives: Sequence[Drive]) -> None:
     handle.set_backend("direct")
     if settings.force_tcg:
         handle.set_backend_settings(["force_tcg"])
@@ -137,28 +204,8 @@ def launch(
         handle.config(name, value)
     if settings.append is not None:
         handle.set_append(settings.append)
-    start = time.monotonic()
-    messages = _keep_messages(handle, guestfs)
-    if progress is not None:
-        _follow_launch(handle, guestfs, progress)
-    try:
-        for drive in drives:
-            handle.add_drive_opts(str(drive.path), format=drive.format, readonly=not drive.writable)
-        handle.launch()
-    except RuntimeError as error:
-        handle.close()
-        raise ApplianceError(
-            f"the libguestfs appliance does not start: {error}{_last(messages)}",
-            hint="run `imgpatch doctor`; it says what this machine lacks",
-        ) from error
-    log.info("appliance launched: %.1f s", time.monotonic() - start)
-    appliance = Appliance(handle)
-    try:
-        yield appliance
-    except BaseException:
-        handle.close()
-        raise
-    appliance.close()
+    for drive in drives:
+        handle.add_drive_opts(str(drive.path), format=drive.format, readonly=not drive.writable)
 
 
 def _keep_messages(handle: Any, guestfs: Any) -> list[str]:

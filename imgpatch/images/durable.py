@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from imgpatch.errors import RefusedError
 from imgpatch.images.locks import try_lock
 
 _LOCK = "lock"
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def sync_file(path: Path) -> None:
@@ -86,8 +88,9 @@ def work_folder(parent: Path, name: str) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
+        with signals_held():
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
 
 
 def _make_locked(parent: Path, prefix: str) -> tuple[Path, int]:
@@ -125,10 +128,20 @@ def _escaped(name: str) -> str:
 
 @contextmanager
 def signals_held() -> Iterator[None]:
-    """Keeps SIGINT, SIGTERM and SIGHUP waiting: for steps that are short and must not stop half way."""
-    held = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    """Keeps SIGINT, SIGTERM and SIGHUP waiting: for steps that are short and must not stop half way.
+
+    Masking them would hold them off this thread only, and Python runs the handlers in the main thread
+    whichever thread the kernel has given a signal to.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # no handler runs here
+        return
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in _STOPPING}
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for late in came:
+            signal.raise_signal(late)

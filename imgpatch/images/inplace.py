@@ -29,6 +29,7 @@ from imgpatch.images.redolog import RedoLog, State
 
 _PAGE = 4096  # what a page cache writes whole or not at all
 _DIGEST = 8  # bytes kept of each page's digest
+_PATIENCE = 6.0  # seconds: libguestfs looks every two seconds whether to end the QEMU of a killed run
 _AGAIN = "the log is kept: run imgpatch on this image again and it finishes the merge first"
 
 
@@ -82,7 +83,8 @@ class InPlace:
 
     def _discard(self) -> None:
         if self._log is not None and self._log.state is State.WRITING:
-            _end(self._log)
+            with signals_held():
+                _end(self._log)
 
     def commit(self, progress: qemu.Progress | None = None) -> None:
         """Merges the overlays into the images; from the first write on the change will be finished.
@@ -147,7 +149,7 @@ def _settle(folder: Path, image: Path) -> Recovered | None:
             f"{missing}: is gone, and {folder} holds an unfinished change of it",
             hint="put the image back there, or delete that folder to give the change up",
         )
-    with locks.hold(paths, writing=True) as held:
+    with locks.hold(paths, writing=True, patience=_PATIENCE) as held:
         log = redolog.load(folder)  # again, now that nobody else can be at it
         if log is None:
             redolog.remove(folder)

@@ -11,13 +11,15 @@ import errno
 import fcntl
 import os
 import struct
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from imgpatch.errors import RefusedError
 
 _FLOCK = struct.Struct("@hhqqi4x")  # struct flock: l_type l_whence l_start l_len l_pid
+_AGAIN_AFTER = 0.2  # seconds
 _OUR_BYTE = 1 << 62  # far from QEMU's, past the end of any image
 
 # QEMU's block/file-posix.c: byte 100 + i is locked by who has permission i, byte 200 + i by who
@@ -65,16 +67,35 @@ def _locked(descriptor: int, start: int, length: int) -> bool:
 
 
 @contextmanager
-def hold(paths: Iterable[Path], *, writing: bool) -> Iterator[tuple[int, ...]]:
+def hold(paths: Iterable[Path], *, writing: bool, patience: float = 0.0) -> Iterator[tuple[int, ...]]:
     """Keeps other runs of imgpatch off the images: all of them, or with `writing` False only writers.
 
     Yields the descriptors, for child processes that must keep the lock when this process is killed.
+
+    Args:
+        paths: the images.
+        writing: whether they will be written.
+        patience: seconds to wait for whoever uses an image.
 
     Raises:
         RefusedError: an image is locked by another imgpatch or a QEMU, or cannot be opened.
     """
     with ExitStack() as stack:
-        yield tuple(_hold_one(path, stack, writing=writing) for path in paths)
+        yield _hold_all(tuple(paths), stack, writing=writing, until=time.monotonic() + patience)
+
+
+def _hold_all(paths: Sequence[Path], outer: ExitStack, *, writing: bool, until: float) -> tuple[int, ...]:
+    while True:
+        with ExitStack() as stack:
+            try:
+                held = tuple(_hold_one(path, stack, writing=writing) for path in paths)
+            except RefusedError:
+                if time.monotonic() > until:
+                    raise
+            else:
+                outer.push(stack.pop_all())
+                return held
+        time.sleep(_AGAIN_AFTER)
 
 
 def _hold_one(path: Path, stack: ExitStack, *, writing: bool) -> int:

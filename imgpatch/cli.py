@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -88,6 +89,7 @@ def cli(context: click.Context, verbose: int) -> None:
         stream=sys.stderr,
     )
     context.obj = on_stderr(verbose=verbose > 0)
+    context.call_on_close(context.obj.close)  # after an error too: its message wants a clean line
 
 
 @cli.command()
@@ -244,21 +246,39 @@ def _colour() -> bool:
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
 
+class _Interrupted(BaseException):
+    """A signal asks to stop; no KeyboardInterrupt, at which click would print a line of its own."""
+
+
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
+    raise _Interrupted
+
+
+@contextlib.contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """What is ignored stays ignored: nohup(1) and background jobs want it so."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    ours = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+    for number in ours:
+        signal.signal(number, _interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in ours.items():
+            signal.signal(number, handler)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and gives its exit code; the only place where errors are caught."""
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
-        ended = cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        with _stopped_by_signals():
+            ended = cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
     except ImgpatchError as error:
         return _fail(str(error), error.hint, error.exit_code)
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except (_Interrupted, KeyboardInterrupt, click.Abort):
         return _fail("interrupted", None, EXIT_INTERRUPTED)
     except Exception:  # noqa: BLE001  the last resort: a bug is shown whole, with an exit code of its own
         traceback.print_exc()

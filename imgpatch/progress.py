@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import threading
 import time
 from typing import Protocol, TextIO
 
 WIDTH = 24
 SHOW_AFTER = 1.0
 """Seconds a step may take before anything is drawn."""
+
+REDRAW_AFTER = 0.2
+WIPE = "\r\x1b[K"
+NO_WRAP, WRAP = "\x1b[?7l", "\x1b[?7h"
+"""A line longer than the terminal is wide is cut there: of one that wrapped, only the end could be wiped."""
 
 
 class Progress(Protocol):
@@ -51,30 +58,52 @@ class Lines:
 
 
 class Bar:
-    """One line on a terminal, drawn over itself and wiped at the end."""
+    """One line on a terminal, drawn over itself and wiped when the step ends.
+
+    A thread draws it, since a step may hang in one call for seconds and tell nothing meanwhile.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._text = ""
-        self._start = time.monotonic()
+        self._done: float | None = None
+        self._ended = threading.Event()
+        self._drawing: threading.Thread | None = None
 
     def step(self, text: str) -> None:
         self.close()
-        self._text, self._start = text, time.monotonic()
+        self._done = None
+        self._ended = threading.Event()
+        self._drawing = threading.Thread(target=self._draw_on, args=(text, self._ended), daemon=True)
+        self._drawing.start()
 
     def fraction(self, done: float) -> None:
-        if time.monotonic() - self._start < SHOW_AFTER:
-            return
-        full = round(max(0.0, min(1.0, done)) * WIDTH)
-        bar = "#" * full + "-" * (WIDTH - full)
-        self._stream.write(f"\r\x1b[K[{bar}] {self._text}")
-        self._stream.flush()
+        self._done = max(0.0, min(1.0, done))
 
     def close(self) -> None:
-        if self._text:
-            self._stream.write("\r\x1b[K")
+        self._ended.set()
+        if self._drawing is not None:
+            self._drawing.join()
+        self._drawing = None
+
+    def _draw_on(self, text: str, ended: threading.Event) -> None:
+        start = time.monotonic()
+        wait = SHOW_AFTER
+        while not ended.wait(wait):
+            self._draw(text, time.monotonic() - start)
+            wait = REDRAW_AFTER
+        if wait != SHOW_AFTER:
+            self._write(WIPE)
+
+    def _draw(self, text: str, seconds: float) -> None:
+        done = self._done
+        full = round((done or 0.0) * WIDTH)
+        bar = "" if done is None else f"[{'#' * full}{'-' * (WIDTH - full)}] "
+        self._write(f"{WIPE}{NO_WRAP}{bar}{seconds:.0f} s  {text}{WRAP}")
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # a terminal that has gone must not end the work
+            self._stream.write(text)
             self._stream.flush()
-        self._text = ""
 
 
 def for_stream(stream: TextIO, *, verbose: bool) -> Progress:

@@ -32,6 +32,7 @@ class _State:
         static: ids that have a static address or gateway in some file.
         dhcp: ids of which some file says dhcp4: true, as it is or already made.
         optional: ids that some file calls optional.
+        path: the file at hand.
     """
 
     network: Network
@@ -41,6 +42,7 @@ class _State:
     static: frozenset[str]
     dhcp: set[str]
     optional: set[str]
+    path: str = ""
     reasons: list[Reason] = field(default_factory=list)
 
     def say(self, rule: str, path: Path, text: str) -> None:
@@ -74,7 +76,7 @@ def _edited(
     if alone:
         state.network = replace(state.network, places=places_of(netplan.said(documents)))
     for path, document in documents.items():
-        state.reasons = []
+        state.path, state.reasons = path, []
         try:
             after = _document(document, state)
         except FormatError as error:
@@ -141,6 +143,7 @@ def _hardware_keys(definition: Mapping[str, Value], state: _State) -> Iterator[s
         known.update({nic.mac: nic.name for nic in state.network.nics if nic.name})
         plain = mac.lower()
         yield from (name for name in (known.get(plain), plain) if name)
+    yield state.path
 
 
 def _definition(document: Document, path: netplan.Definition, place: Place, state: _State) -> Document:
@@ -224,7 +227,7 @@ def _without(document: Document, path: Path, place: Place | None) -> Document:
 def _matched(document: Document, path: netplan.Definition, state: _State) -> Document:
     """A match by hardware becomes one by name, or none where the id is the name."""
     match = document.mapping((*path, "match"))
-    if not match or not state.names.renames:
+    if not match or not state.names.settled:
         return document
     key = path[-1]
     name = state.called.get(key, key)
@@ -236,6 +239,7 @@ def _matched(document: Document, path: netplan.Definition, state: _State) -> Doc
     if (
         not new
         or ":" in new
+        or "/" in new
         or (set(match) == {"name"} and match["name"] == new and not _has_set_name(document, path))
     ):
         return document

@@ -28,7 +28,8 @@ class _State:
     Attributes:
         static: it has addresses or gateways, so what came with them goes too.
         dhcp: what DHCP= is to be; None leaves it.
-        name: what [Match] is to find the interface by, where it goes by hardware now.
+        name: what [Match] is to find the interface by, where it goes by hardware alone now.
+        released: [Match] must not go by hardware.
     """
 
     place: Place
@@ -36,6 +37,7 @@ class _State:
     static: bool
     dhcp: str | None
     name: str | None
+    released: bool
     silent: bool
     reasons: list[Reason] = field(default_factory=list)
 
@@ -90,12 +92,14 @@ def _state(
     wanted = place.dhcp and not port and (static or (place.primary and found != ("*",)))
     hardware = any(line.section == "Match" and line.key in _HARDWARE for line in every)
     new = names.renames.get(key, key)
+    released = hardware and names.settled and (found != (None,) or _is_plain(new))
     return _State(
         place,
         names,
         static,
         dhcp="ipv4" if wanted and not networkd.is_dhcp(every) else None,
-        name=new if hardware and names.renames and _is_plain(new) else None,
+        name=new if released and _is_plain(new) else None,
+        released=released,
         silent=not place.primary or (static and not place.dhcp),
     )
 
@@ -135,7 +139,7 @@ def _line(line: ini.Line, state: _State) -> ini.Line | None:
     if state.static and state.place.dhcp and line.key in _REFUSES_DHCP and line.value.lower() in _FALSE:
         state.say("M-07", line, f"{line.key}={line.value} would leave the interface without what was static")
         return None
-    if line.section == "Match" and line.key in _HARDWARE and state.name:
+    if line.section == "Match" and line.key in _HARDWARE and state.released:
         state.say("R-66", line, f"{line.key}={line.value} finds hardware that EC2 does not have")
         return None
     if line.section == "Link" and line.key == "MACAddress":

@@ -122,7 +122,7 @@ def _keyfile(lines: Sequence[ini.Line], state: _State) -> tuple[ini.Line, ...]:
             after = _set(after, family, "method", method)
             rule = "M-06" if method == "auto" else "M-07"
             state.reasons.append(Reason(rule, f"{family} has a static address, wanted method={method}"))
-    if had_mac and state.name and state.names.renames:
+    if had_mac and state.name and state.names.settled:
         after = ini.add(after, "connection", "interface-name", state.name)
         state.reasons.append(
             Reason("R-66", f"the NIC that was found by its MAC address will be {state.name}")
@@ -147,13 +147,13 @@ def _line(line: ini.Line, state: _State) -> ini.Line | None:
             "M-08", line, "EC2 gives no IPv6 address at import, and the connection must not fail for that"
         )
         return None
-    if line.section in networkmanager.ETHERNET and line.key == "mac-address" and state.names.renames:
+    if line.section in networkmanager.ETHERNET and line.key == "mac-address" and state.names.settled:
         state.say("R-66", line, f"{line.value} is a MAC address that EC2's NIC does not have")
         return None
     if line.key == "cloned-mac-address" and line.value not in {"preserve", "permanent"}:
         state.say(OWN_RULE, line, "EC2 lets no other MAC address through than its own NIC's")
         return None
-    if line.section == "match" and line.key in _HARDWARE_MATCH and state.names.renames:
+    if line.section == "match" and line.key in _HARDWARE_MATCH and state.names.settled:
         state.say("R-66", line, f"{line.key}={line.value} finds hardware that EC2 does not have")
         return None
     return _named(line, state)

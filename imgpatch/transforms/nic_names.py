@@ -22,9 +22,14 @@ _RULES = ("80-net-setup-link.rules", "80-net-name-slot.rules", "71-biosdevname.r
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The renames as transforms apply them."""
+    """The renames as transforms apply them.
+
+    Attributes:
+        settled: the one NIC will be eth0, perhaps as it is today: nothing may find it by its hardware.
+    """
 
     renames: Mapping[str, str]
+    settled: bool = True
 
     def word(self, word: str) -> str:
         """A word that is the name of an interface."""
@@ -91,7 +96,9 @@ def kernel_arguments(guest: Guest, context: Context) -> tuple[str, ...]:
 
 def new_names(context: Context) -> Names:
     """The renames that all stacks follow; none where the user keeps the names."""
-    return Names(context.inspection.network.renames if context.choices.nic_names == EC2_NAME else {})
+    network = context.inspection.network
+    settled = context.choices.nic_names == EC2_NAME and _can_be_eth0(network)
+    return Names(network.renames if settled else {}, settled)
 
 
 def _can_be_eth0(network: Network) -> bool:

@@ -105,6 +105,15 @@ def test_with_names_kept_only_the_addressing_changes() -> None:
             "    lan:\n      dhcp4: true\n      match: {name: eth0}\n",
         ),
         (
+            "    eth0:\n      dhcp4: true\n      match: {macaddress: '00:50:56:aa:bb:cc'}\n"
+            "      set-name: eth0\n",
+            "    eth0:\n      dhcp4: true\n      match: {name: eth0}\n",
+        ),
+        (
+            "    lan:\n      match: {driver: vmxnet3}\n      addresses: [1.2.3.4/24]\n",
+            "    lan:\n      dhcp4: true\n      match: {name: eth0}\n",
+        ),
+        (
             "    all-en:\n      match: {name: en*}\n      dhcp4: true\n",
             "    all-en:\n      match: {name: eth*}\n      dhcp4: true\n",
         ),

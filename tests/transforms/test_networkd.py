@@ -76,6 +76,14 @@ def test_with_names_kept_only_the_addressing_changes() -> None:
             "[Match]\nName=eth0\n[Network]\nDHCP=ipv4\n",
         ),
         (
+            "[Match]\nMACAddress=00:50:56:AA:BB:CC\nName=eth0\n[Network]\nDHCP=yes\n",
+            "[Match]\nName=eth0\n[Network]\nDHCP=yes\n",
+        ),
+        (
+            "[Match]\nName=en*\nDriver=vmxnet3\n[Network]\nDHCP=yes\n",
+            "[Match]\nName=eth*\n[Network]\nDHCP=yes\n",
+        ),
+        (
             "[Match]\nName=ens1\n[Link]\nMACAddress=00:50:56:aa:bb:cc\nMTUBytes=9000\n[Network]\nDHCP=yes\n",
             "[Match]\nName=eth0\n[Link]\nMTUBytes=9000\n[Network]\nDHCP=yes\n",
         ),

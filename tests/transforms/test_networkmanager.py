@@ -84,6 +84,10 @@ def test_with_names_kept_only_the_addressing_changes() -> None:
             connection("type=ethernet\ninterface-name=eth0", "[ethernet]\n"),
         ),
         (
+            connection("type=ethernet\ninterface-name=eth0", "[ethernet]\nmac-address=00:50:56:9A:10:21\n"),
+            connection("type=ethernet\ninterface-name=eth0", "[ethernet]\n"),
+        ),
+        (
             connection(
                 "type=ethernet\ninterface-name=ens1", "[ethernet]\ncloned-mac-address=00:50:56:9A:10:21\n"
             ),

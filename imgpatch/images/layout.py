@@ -51,15 +51,19 @@ def find_devices(appliance: Appliance, sizes: Sequence[int]) -> tuple[tuple[Disk
 def _logical_volumes(appliance: Appliance) -> dict[str, Device]:
     found = {}
     groups: dict[str, str] = {}
+    volumes = appliance.lvs_full()
     for path in appliance.lvs():
         group, volume = path.removeprefix("/dev/").split("/")
         if group not in groups:
             groups[group] = appliance.vguuid(group)
-        dm_uuid = f"LVM-{groups[group]}{appliance.lvuuid(path)}".replace("-", "").replace("LVM", "LVM-", 1)
+        same_name = [v for v in volumes if v["lv_name"] == volume]
+        if len(same_name) == 1:
+            uuid, size = same_name[0]["lv_uuid"], same_name[0]["lv_size"]
+        else:  # lvs_full does not tell the group
+            uuid, size = appliance.lvuuid(path), appliance.blockdev_getsize64(path)
+        dm_uuid = f"LVM-{groups[group]}{uuid}".replace("-", "").replace("LVM", "LVM-", 1)
         mapper = f"{group.replace('-', '--')}-{volume.replace('-', '--')}"
-        size = appliance.blockdev_getsize64(path)
-        device = _device(_blkid(appliance, path), mapper=mapper, size=size)
-        found[path] = replace(device, dm_uuid=dm_uuid)
+        found[path] = replace(_device(_blkid(appliance, path), mapper=mapper, size=size), dm_uuid=dm_uuid)
     return found
 
 

@@ -51,20 +51,10 @@ def mount_guest(appliance: Appliance, disks: tuple[Disk, ...], devices: Mapping[
         UnsupportedGuestError: there is no root, there are several, or it is encrypted.
     """
     failures: dict[str, str] = {}
-    roots = [name for name in devices if _is_root(appliance, name, devices[name], failures)]
-    if not roots:
-        raise _no_root(devices, failures)
-    if len(roots) > 1:
-        names = ", ".join(devices[name].name for name in roots)
-        raise UnsupportedGuestError(
-            f"several file systems look like the root of a Linux system: {names}",
-            hint="the service refuses such a machine too (documents R-28): give the disks of one system only",
-        )
-    root = roots[0]
-    appliance.mount_options(OPTIONS, root, "/")
+    storage = Storage(disks, tuple(devices.values()))
+    root = _find_root(appliance, devices, storage, failures)
     points = {"/": root}
     messages = []
-    storage = Storage(disks, tuple(devices.values()))
     for point, device in _wanted(appliance, storage):
         name = next(n for n, d in devices.items() if d == device)
         try:
@@ -76,21 +66,57 @@ def mount_guest(appliance: Appliance, disks: tuple[Disk, ...], devices: Mapping[
     return Mounted(points, tuple(messages))
 
 
-def _is_root(appliance: Appliance, name: str, device: Device, failures: dict[str, str]) -> bool:
-    if device.fstype not in LINUX_TYPES:
-        return False
+def _find_root(
+    appliance: Appliance, devices: Mapping[str, Device], storage: Storage, failures: dict[str, str]
+) -> str:
+    """Mounts the root and gives its name in the appliance.
+
+    Every other file system is looked into as well, since a second root must be refused; but not what the
+    first one's fstab mounts at a place of its own (/boot, /var): each look costs half a second.
+    """
+    candidates = [name for name, device in devices.items() if device.fstype in LINUX_TYPES]
+    candidates.sort(key=lambda name: -devices[name].size)  # the root is seldom the smaller one
+    roots: list[str] = []
+    mounted = None
+    parts: set[Device] = set()
+    for name in candidates:
+        if devices[name] in parts:
+            continue
+        if mounted is not None:
+            appliance.umount("/")
+        mounted = name if _mounts(appliance, name, failures) else None
+        if mounted is not None and _is_root(appliance, devices[name]):
+            roots.append(name)
+            parts |= {device for _, device in _wanted(appliance, storage)}
+    if not roots:
+        raise _no_root(devices, failures)
+    if len(roots) > 1:
+        names = ", ".join(devices[name].name for name in sorted(roots))
+        raise UnsupportedGuestError(
+            f"several file systems look like the root of a Linux system: {names}",
+            hint="the service refuses such a machine too (documents R-28): give the disks of one system only",
+        )
+    if mounted != roots[0]:
+        if mounted is not None:
+            appliance.umount("/")
+        appliance.mount_options(OPTIONS, roots[0], "/")
+    return roots[0]
+
+
+def _mounts(appliance: Appliance, name: str, failures: dict[str, str]) -> bool:
     try:
         appliance.mount_options(OPTIONS, name, "/")
     except ApplianceError as error:
         failures[name] = str(error)
         return False
-    try:
-        here = _present(appliance, "/", ["etc", "usr", "bin", "@", "@rootfs", "root"])
-        if device.fstype == "btrfs" and "etc" not in here:
-            _refuse_subvolumes(appliance, device, here)
-        return "etc" in here and bool({"usr", "bin"} & here)
-    finally:
-        appliance.umount("/")
+    return True
+
+
+def _is_root(appliance: Appliance, device: Device) -> bool:
+    here = _present(appliance, "/", ["etc", "usr", "bin", "@", "@rootfs", "root"])
+    if device.fstype == "btrfs" and "etc" not in here:
+        _refuse_subvolumes(appliance, device, here)
+    return "etc" in here and bool({"usr", "bin"} & here)
 
 
 def _refuse_subvolumes(appliance: Appliance, device: Device, here: set[str]) -> None:

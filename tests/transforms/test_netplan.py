@@ -105,8 +105,7 @@ def test_with_names_kept_only_the_addressing_changes() -> None:
             "    lan:\n      dhcp4: true\n      match: {name: eth0}\n",
         ),
         (
-            "    eth0:\n      dhcp4: true\n      match: {macaddress: '00:50:56:aa:bb:cc'}\n"
-            "      set-name: eth0\n",
+            "    eth0:\n      match: {macaddress: '00:50:56:aa:bb:cc'}\n      set-name: eth0\n",
             "    eth0:\n      dhcp4: true\n      match: {name: eth0}\n",
         ),
         (

@@ -84,6 +84,10 @@ def test_with_names_kept_only_the_addressing_changes() -> None:
             "[Match]\nName=eth*\n[Network]\nDHCP=yes\n",
         ),
         (
+            "[Match]\nName=!lo ens2\n[Network]\nAddress=1.2.3.4/24\n",
+            "[Match]\nName=!lo ens2\n[Network]\nDHCP=ipv4\n",
+        ),
+        (
             "[Match]\nName=ens1\n[Link]\nMACAddress=00:50:56:aa:bb:cc\nMTUBytes=9000\n[Network]\nDHCP=yes\n",
             "[Match]\nName=eth0\n[Link]\nMTUBytes=9000\n[Network]\nDHCP=yes\n",
         ),

@@ -57,14 +57,18 @@ def interfaces(guest: Guest) -> Iterator[Interface]:
 
 
 def names(lines: Sequence[ini.Line]) -> tuple[str | None, ...]:
-    """What [Match] calls the interface: `*` for any, None where it goes by hardware, () for none of ours."""
-    words = [w for text in ini.values(lines, "Match", "Name") for w in text.split()]
+    """What [Match] calls the interface: `*` for any, None where it goes by hardware, () for none of ours.
+
+    A list that begins with `!` says what it is not, so any other.
+    """
+    lists = [text.split() for text in ini.values(lines, "Match", "Name") if text]
+    words = [word for words in lists if not words[0].startswith("!") for word in words]
     if words:
-        return tuple(w for w in words if not w.startswith("!"))
+        return tuple(words)
     types = ini.values(lines, "Match", "Type")
     if types and not any(t in {"ether", "en"} for text in types for t in text.split()):
         return ()
-    other = {line.key for line in lines if line.section == "Match" and line.key}
+    other = {line.key for line in lines if line.section == "Match" and line.key and line.value}
     if not other or other & {"WLANInterfaceType", "SSID", "BSSID", "Kind"}:  # without a match it is ignored
         return ()
     return (None,) if other & HARDWARE else ("*",)

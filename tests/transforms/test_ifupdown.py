@@ -150,6 +150,14 @@ def test_a_guest_with_loopback_alone_gets_a_nic() -> None:
     )
 
 
+def test_a_template_that_others_inherit_from_is_no_nic() -> None:
+    text = "iface common inet static\n gateway 10.0.0.1\n\nauto ens1\n"
+    text += "iface ens1 inet static inherits common\n address 10.0.0.5/24\n"
+    assert after({INTERFACES: text}) == (
+        "iface common inet static\n gateway 10.0.0.1\n\nauto eth0\niface eth0 inet dhcp inherits common\n"
+    )
+
+
 def test_a_mapping_is_followed() -> None:
     text = "auto ens1\nmapping ens1\n script s\n map A home\niface home inet static\n address 1.2.3.4/24\n"
     assert (

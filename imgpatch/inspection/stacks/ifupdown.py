@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from imgpatch.formats import interfaces as fmt
 from imgpatch.guest import Guest, Kind
@@ -54,12 +54,26 @@ def interfaces(guest: Guest) -> Iterator[Interface]:
     parsed = {path: fmt.parse(guest.text(path) or "") for path in files(guest)}
     boot = {word.split("=")[0] for lines in parsed.values() for word in _boot(lines)}
     logical = {name: phys for lines in parsed.values() for phys, name in mapped(lines)}
+    templates = _templates(parsed.values()) - set(logical)
     for path, lines in parsed.items():
         for name in _brought_up(lines):  # also what has no stanza: its name is taken
             yield Interface(STACK, path, name, boot=name in boot)
         for stanza in fmt.stanzas(lines):
-            if stanza.kind == "iface" and len(lines[stanza.head].words) > 1:
+            words = lines[stanza.head].words
+            if stanza.kind == "iface" and len(words) > 1 and words[1] not in templates:
                 yield from _interface(path, lines, stanza, boot, logical)
+
+
+def _templates(files: Iterable[Sequence[fmt.Line]]) -> set[str]:
+    """What other stanzas inherit from and nothing brings up: no interface, only settings."""
+    inherited: set[str] = set()
+    used: set[str] = set()
+    for lines in files:
+        used.update(_brought_up(lines))
+        for line in lines:
+            if line.words[:1] == ("iface",) and "inherits" in line.words[:-1]:
+                inherited.add(line.words[line.words.index("inherits") + 1])
+    return inherited - used
 
 
 def mapped(lines: Sequence[fmt.Line]) -> Iterator[tuple[str, str]]:

@@ -30,6 +30,7 @@ _NAME_KEYS = {
     ("connection", "controller"),
 }
 _HARDWARE_MATCH = frozenset({"path", "driver"})
+_NONE_BY_DHCP = frozenset({"disabled", "link-local", "shared"})
 _NO_ADDRESS = {"ipv4": "disabled", "ipv6": "ignore"}
 _CONNECTION = """\
 [connection]
@@ -50,12 +51,14 @@ class _State:
     """One keyfile.
 
     Attributes:
+        key: under what the inspection knows its interface.
         static: the families of which addressing goes.
         name: the name of the NIC, where the file finds it by its MAC address now.
         dhcp: whether it asks for an address; a bridge or bond of NICs that EC2 does not have would
             wait for one.
     """
 
+    key: str
     place: Place
     names: Names
     static: frozenset[str]
@@ -74,12 +77,16 @@ def applies(inspection: Inspection) -> bool:
 def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
     network = context.inspection.network
     names = new_names(context)
-    for path in networkmanager.files(guest):
-        lines = networkmanager.read(guest, path)
-        state = _state(path, lines, network, names)
+    files = {path: networkmanager.read(guest, path) for path in networkmanager.files(guest)}
+    states = {path: _state(path, lines, network, names) for path, lines in files.items()}
+    addressed = {state.key for path, state in states.items() if state and _takes_address(files[path])}
+    for path, lines in files.items():
+        state = states[path]
         if state is None:
             continue
         after = _keyfile(lines, state)
+        if state.key not in addressed:
+            after = _with_address(after, state)
         if ini.unparse(after) != ini.unparse(lines):
             yield Edit(path, ini.unparse(after).encode("utf-8", "surrogateescape"), tuple(state.reasons))
     if not network.nics and network.stacks == (networkmanager.STACK,) and _no_default(guest):
@@ -105,6 +112,7 @@ def _state(path: str, lines: Sequence[ini.Line], network: Network, names: Names)
     place = network.places[key]
     role = networkmanager.role_of(lines)
     return _State(
+        key,
         place,
         names,
         frozenset(f for f in ("ipv4", "ipv6") if networkmanager.is_static(lines, f)),
@@ -128,6 +136,22 @@ def _keyfile(lines: Sequence[ini.Line], state: _State) -> tuple[ini.Line, ...]:
             Reason("R-66", f"the NIC that was found by its MAC address will be {state.name}")
         )
     return after
+
+
+def _takes_address(lines: Sequence[ini.Line]) -> bool:
+    return networkmanager.value(lines, "ipv4", "method") not in _NONE_BY_DHCP or networkmanager.is_static(
+        lines, "ipv4"
+    )
+
+
+def _with_address(lines: tuple[ini.Line, ...], state: _State) -> tuple[ini.Line, ...]:
+    """No connection of the interface that takes the address asks for one: this one does."""
+    autoconnect = networkmanager.value(lines, "connection", "autoconnect") or "true"
+    if not state.dhcp or not state.place.primary or autoconnect in {"false", "0"}:
+        return lines
+    old = networkmanager.value(lines, "ipv4", "method")
+    state.reasons.append(Reason("M-08", f"ipv4 has method={old}, wanted auto on the one NIC of EC2"))
+    return _set(lines, "ipv4", "method", "auto")
 
 
 def _line(line: ini.Line, state: _State) -> ini.Line | None:

@@ -129,6 +129,22 @@ def test_a_bridge_takes_the_address_and_a_vlan_none() -> None:
     )
 
 
+def test_a_nic_without_an_address_of_its_own_takes_one() -> None:
+    """Below a VLAN that had it, or where only IPv6 was used."""
+    nic, vlan = f"{KEYFILES}/nic", f"{KEYFILES}/vlan"
+    files = {
+        nic: connection("type=ethernet\ninterface-name=ens1", "[ipv4]\nmethod=disabled\n"),
+        vlan: connection(
+            "type=vlan\ninterface-name=ens1.7",
+            "[vlan]\nid=7\nparent=ens1\n[ipv4]\nmethod=manual\naddress1=7.2.3.4/24\n",
+        ),
+    }
+    wanted = connection("type=ethernet\ninterface-name=eth0", "[ipv4]\nmethod=auto\n")
+    assert after(files, nic) == wanted
+    other = connection("type=ethernet\ninterface-name=ens1", "[ipv4]\nmethod=auto\n")
+    assert "method=disabled" in after({**files, f"{KEYFILES}/other": other}, nic)
+
+
 def test_a_server_without_connections_gets_one_that_only_root_reads() -> None:
     files = {
         "/usr/sbin/NetworkManager": "",

@@ -125,7 +125,7 @@ class Sources:
         that look like one here. Where the root is counted the same way and is right, so is the count.
         """
         family = _family(line.fs_spec)
-        if family in self.confirmed or device.fstype == "btrfs":
+        if family in self.confirmed or device.fstype == "btrfs" or _naming(line) is Naming.TAG_LINK:
             return None
         others = sorted(self.claims.get(device, frozenset()))
         return next((point for point, other in others if point != line.fs_file and other != family), None)
@@ -147,7 +147,8 @@ class Sources:
 def survey(guest: Guest, lines: Sequence[fstab.Line], path: str) -> Sources:
     """Reads what else the guest says about the devices of its fstab, whose path is given."""
     claims: dict[Device, frozenset[tuple[str, str]]] = {}
-    for line in lines:
+    written = _as_written(guest, lines, path)
+    for line in written:
         device = devices.resolve(line.fs_spec, guest.storage)
         if device is not None and _naming(line) is not Naming.OTHER and "noauto" not in line.options:
             claim = (line.fs_file, _family(line.fs_spec))
@@ -155,7 +156,7 @@ def survey(guest: Guest, lines: Sequence[fstab.Line], path: str) -> Sources:
     # crypttab(5) parts its fields as fstab(5) does: name, source, key, options
     crypttab = fstab.entries(guest.text(CRYPTTAB) or "")
     crypt = {entry.fs_spec: entry.fs_file for entry in crypttab}
-    roots = [line for line in _as_written(guest, lines, path) if line.fs_file == "/"]
+    roots = [line for line in written if line.fs_file == "/"]
     root = guest.storage.mounts.get("/")
     found = [
         line for line in roots if root is not None and devices.resolve(line.fs_spec, guest.storage) == root
@@ -169,8 +170,8 @@ def survey(guest: Guest, lines: Sequence[fstab.Line], path: str) -> Sources:
 def _as_written(guest: Guest, lines: Sequence[fstab.Line], path: str) -> Sequence[fstab.Line]:
     """The lines before imgpatch changed any, from the kept original.
 
-    The root line is a witness to the order of the disks, and it is rewritten like the others: without
-    the original a second run would believe what the first one did not.
+    How a line names its device is a witness to the order of the disks, the root's above all, and it is
+    rewritten: without the original a second run would believe what the first one did not.
     """
     row = Manifest.read(guest).row(guest.resolve(path))
     original = None if row is None or row.kept is None else guest.text(row.kept)

@@ -276,6 +276,17 @@ def test_one_device_in_two_places_is_believed_where_nothing_speaks_against_it(ot
     assert after(f"{others}{spec} /boot ext4 ro").endswith("\nUUID=b00b /boot ext4 ro")
 
 
+def test_a_tag_written_as_a_path_is_believed_wherever_else_its_device_is_mounted() -> None:
+    text = "/dev/sdb1 /data xfs ro\n/dev/disk/by-label/data /more xfs ro\n"
+    assert after(text).endswith("\nUUID=da7a /more xfs ro\n")
+
+
+def test_what_was_not_believed_is_not_believed_by_a_second_run() -> None:
+    before = "/dev/vda2 / ext4 ro\n/dev/vda5 none swap sw\n/dev/disk/by-id/x-part5 /x swap ro\n"
+    assert after(before).endswith("/dev/disk/by-id/x-part5 /x swap ro,nofail\n")
+    assert plan_of_applied(before, after(before)).changes == ()
+
+
 def test_a_cloned_disk_has_no_uuid_of_its_own() -> None:
     clone = replace(DATA, partition=2)
     storage = replace(STORAGE, devices=(*STORAGE.devices, clone))

@@ -12,10 +12,10 @@ from imgpatch.inspection import Inspection
 from imgpatch.inspection.network import Network, Place, places_of, renamed
 from imgpatch.inspection.stacks import is_pattern, netplan
 from imgpatch.plan import OWN_RULE, Context, Edit, Note, NoteKind, Reason
+from imgpatch.transforms.networkmanager import ADDRESSING, NO_ADDRESS
 from imgpatch.transforms.nic_names import Names, new_names
 
 _ON_NICS = ("ethernets", "bonds", "bridges", "vlans")
-_STATIC = ("addresses", "gateway4", "gateway6")
 _ROUTES = ("routes", "routing-policy")
 _OVERRIDES = ("dhcp4-overrides", "dhcp6-overrides")
 _REFUSES_DHCP = ("use-dns", "use-routes")
@@ -101,7 +101,7 @@ def _state(documents: Mapping[str, Document], context: Context) -> _State:
         names,
         called,
         {old: new for old, new in ids.items() if old != new},
-        frozenset(path[-1] for path, value in every if any(value.get(key) for key in _STATIC)),
+        frozenset(path[-1] for path, value in every if netplan.is_static(value)),
         {path[-1] for path, value in every if netplan.is_true(value.get("dhcp4"))},
         {path[-1] for path, value in every if netplan.is_true(value.get("optional"))},
     )
@@ -149,11 +149,11 @@ def _hardware_keys(definition: Mapping[str, Value], state: _State) -> Iterator[s
 def _definition(document: Document, path: netplan.Definition, place: Place, state: _State) -> Document:
     key = path[-1]
     before = document.mapping(path)
-    static = any(before.get(k) for k in _STATIC)
+    static = netplan.is_static(before)
     document = _dhcp(document, path, place, state)
     if not place.primary or (not place.dhcp and key in state.static):
         document = _optional(document, path, state)
-    for name in (*_STATIC, *_ROUTES, "macaddress"):
+    for name in (*netplan.STATIC, *_ROUTES, "macaddress"):
         if name in before:
             why = (
                 "goes with the old network" if name != "macaddress" else "EC2 lets only its own NIC's through"
@@ -163,6 +163,7 @@ def _definition(document: Document, path: netplan.Definition, place: Place, stat
     if static or key in state.static:
         document = _without_servers(document, path, state)
         document = _without_refusals(document, path, place, state)
+    document = _passthrough(document, path, place, state)
     return _matched(document, path, state)
 
 
@@ -214,6 +215,26 @@ def _without_refusals(document: Document, path: Path, place: Place, state: _Stat
             if place.dhcp and isinstance(said, str) and not netplan.is_true(said):
                 state.say("M-07", (*path, overrides, key), "would leave it without what was static")
                 document = document.set_scalar((*path, overrides, key), "true")
+    return document
+
+
+def _passthrough(document: Document, path: netplan.Definition, place: Place, state: _State) -> Document:
+    """What NetworkManager is handed besides wins over netplan's own words."""
+    handed = netplan.passthrough(document.mapping(path))
+    for key in handed:
+        family, _, name = key.partition(".")
+        here: Path = (*path, "networkmanager", "passthrough", key)
+        if family not in NO_ADDRESS or handed.get(f"{family}.method") != "manual":
+            continue
+        if name == "method":
+            method = "auto" if place.dhcp else NO_ADDRESS[family]
+            state.say("M-06" if place.dhcp else "M-07", here, f"becomes {method}: it was manual")
+            document = document.set_scalar(here, method)
+        elif ADDRESSING.fullmatch(name):
+            state.say("M-07", here, "goes with the old network")
+            while len(document.mapping(here[:-1])) == 1:
+                here = here[:-1]
+            document = document.remove(here)
     return document
 
 

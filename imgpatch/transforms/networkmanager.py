@@ -15,7 +15,7 @@ from imgpatch.plan import OWN_RULE, Context, Edit, Note, Reason
 from imgpatch.transforms.nic_names import Names, new_names
 
 CREATED = f"{networkmanager.FOLDER}/{EC2_NAME}.nmconnection"
-_ADDRESSING = re.compile(
+ADDRESSING = re.compile(
     r"(address(es)?|routes?|routing-rule)\d*(_options)?|gateway|dns\d*|never-default|ignore-auto-(dns|routes)"
 )
 _ROUTES = re.compile(r"routes?\d*(_options)?|gateway|address(es)?\d*")
@@ -31,7 +31,7 @@ _NAME_KEYS = {
 }
 _HARDWARE_MATCH = frozenset({"path", "driver"})
 _NONE_BY_DHCP = frozenset({"disabled", "link-local", "shared"})
-_NO_ADDRESS = {"ipv4": "disabled", "ipv6": "ignore"}
+NO_ADDRESS = {"ipv4": "disabled", "ipv6": "ignore"}
 _CONNECTION = """\
 [connection]
 id={name}
@@ -125,7 +125,7 @@ def _keyfile(lines: Sequence[ini.Line], state: _State) -> tuple[ini.Line, ...]:
     had_mac = networkmanager.value(lines, "ethernet", "mac-address")
     after = tuple(new for line in lines if (new := _line(line, state)) is not None)
     for family in sorted(state.static):
-        method = "auto" if state.dhcp else _NO_ADDRESS[family]
+        method = "auto" if state.dhcp else NO_ADDRESS[family]
         if networkmanager.value(after, family, "method") != method:
             after = _set(after, family, "method", method)
             rule = "M-06" if method == "auto" else "M-07"
@@ -187,7 +187,7 @@ def _goes(family: str, key: str, state: _State) -> bool:
     if family in state.static and not state.dhcp and key.startswith("dns"):
         return True  # a connection without addresses may have none of these: nm_setting_ip_config_verify
     if family in state.static:
-        return bool(_ADDRESSING.fullmatch(key))
+        return bool(ADDRESSING.fullmatch(key))
     return bool(_ROUTES.fullmatch(key))
 
 

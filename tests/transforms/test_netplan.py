@@ -143,6 +143,42 @@ def test_one_file(text: str, expected: str) -> None:
     assert after({FILE: ethernets(text)}) == ethernets(expected)
 
 
+HANDED = """\
+    NM-14f59568:
+      renderer: NetworkManager
+      match:{match}
+      addresses:
+      - "10.0.0.5/24"
+      networkmanager:
+        uuid: "14f59568"
+        passthrough:
+          connection.timestamp: "1714567890"
+          ipv4.address1: "10.0.0.5/24,10.0.0.1"
+          ipv4.method: "manual"
+          ipv6.method: "disabled"
+"""
+HANDED_AFTER = """\
+    NM-14f59568:
+      dhcp4: true
+      renderer: NetworkManager
+      match:{match}
+      networkmanager:
+        uuid: "14f59568"
+        passthrough:
+          connection.timestamp: "1714567890"
+          ipv4.method: "auto"
+          ipv6.method: "disabled"
+"""
+
+
+@pytest.mark.parametrize(
+    ("match", "expected"), [('\n        name: "ens33"', '\n        name: "eth0"'), (" {}", " {}")]
+)
+def test_what_netplan_hands_to_networkmanager_is_dhcp_too(match: str, expected: str) -> None:
+    text = ethernets(HANDED.replace("{match}", match))
+    assert after({FILE: text}) == ethernets(HANDED_AFTER.replace("{match}", expected))
+
+
 def test_files_are_treated_together() -> None:
     files = {
         "/etc/netplan/00.yaml": ethernets("    ens1:\n      addresses: [1.2.3.4/24]\n"),

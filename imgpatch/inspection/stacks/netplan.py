@@ -24,6 +24,7 @@ ROLES = {
     "virtual-ethernets": Role.OTHER,
     "nm-devices": Role.OTHER,
 }
+STATIC = ("addresses", "gateway4", "gateway6")
 Definition = tuple[str, str, str]
 """The path of a definition: `network`, its kind, its id."""
 
@@ -79,11 +80,24 @@ def names(documents: Mapping[str, Document]) -> dict[str, str | None]:
 
 
 def name_of(key: str, definition: Mapping[str, Value]) -> str | None:
-    match = as_mapping(definition.get("match"))
-    if not match:
+    if "match" not in definition:
         return key
+    match = as_mapping(definition["match"])  # an empty one, as NetworkManager writes it, is any NIC
     name = definition.get("set-name") or match.get("name")
     return name if isinstance(name, str) else None
+
+
+def is_static(definition: Mapping[str, Value]) -> bool:
+    """Whether it has addresses or a gateway, in netplan's words or in those it hands to NetworkManager."""
+    handed = passthrough(definition)
+    return any(definition.get(key) for key in STATIC) or any(
+        handed.get(f"{family}.method") == "manual" for family in ("ipv4", "ipv6")
+    )
+
+
+def passthrough(definition: Mapping[str, Value]) -> dict[str, Value]:
+    """Keyfile settings, `ipv4.method`, that override netplan's own: as NetworkManager saves a connection."""
+    return as_mapping(as_mapping(definition.get("networkmanager")).get("passthrough"))
 
 
 def as_mapping(value: Value) -> dict[str, Value]:
@@ -112,9 +126,11 @@ def _interface(
         role,
         mac,
         tuple(key for key in lower if key is not None) if role is not Role.NIC else (),
-        static=bool(definition.get("addresses")),
+        static=bool(definition.get("addresses")) or passthrough(definition).get("ipv4.method") == "manual",
         dhcp=is_true(definition.get("dhcp4")),
-        gateway="gateway4" in definition or any(_is_default(route) for route in routes or ()),
+        gateway="gateway4" in definition
+        or any(_is_default(route) for route in routes or ())
+        or _hands_gateway(definition),
         boot=not is_true(definition.get("optional")),
     )
 
@@ -122,6 +138,14 @@ def _interface(
 def _mac(definition: Mapping[str, Value]) -> str | None:
     mac = as_mapping(definition.get("match")).get("macaddress")
     return plain_mac(mac) if isinstance(mac, str) else None
+
+
+def _hands_gateway(definition: Mapping[str, Value]) -> bool:
+    """`ipv4.address1: 10.0.0.5/24,10.0.0.1`, or `ipv4.gateway`."""
+    return any(
+        key == "ipv4.gateway" or (key.startswith("ipv4.address") and isinstance(said, str) and "," in said)
+        for key, said in passthrough(definition).items()
+    )
 
 
 def _is_default(route: Value) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from imgpatch.errors import FormatError
 from imgpatch.formats import netplan as yaml
@@ -100,10 +100,12 @@ def inspect_network(guest: Guest) -> Network:
     )
 
 
-def places_of(found: Iterable[Interface]) -> dict[str, Place]:
-    """Where interfaces would stand if nothing but this were configured."""
+def alone(network: Network, found: Iterable[Interface]) -> Network:
+    """The network if nothing but this were configured; the names others know the NICs by stay the same."""
     topology = Topology(found, {})
-    return topology.places(topology.nics())
+    nics = topology.nics()
+    renames = network.renames if network.nics else _renames(nics, topology)
+    return replace(network, places=topology.places(nics), renames=renames)
 
 
 def renamed(word: str, renames: Mapping[str, str]) -> str:

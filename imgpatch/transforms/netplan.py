@@ -9,7 +9,8 @@ from imgpatch.errors import FormatError
 from imgpatch.formats.netplan import Document, Path, Value, parse
 from imgpatch.guest import Guest
 from imgpatch.inspection import Inspection
-from imgpatch.inspection.network import Network, Place, places_of, renamed
+from imgpatch.inspection.network import Network, Place, renamed
+from imgpatch.inspection.network import alone as network_alone
 from imgpatch.inspection.stacks import is_pattern, netplan
 from imgpatch.plan import OWN_RULE, Context, Edit, Note, NoteKind, Reason
 from imgpatch.transforms.networkmanager import ADDRESSING, NO_ADDRESS
@@ -72,9 +73,10 @@ def _edited(
             documents[path] = parse(guest.text(path) or "")
         except FormatError as error:
             yield Note(NoteKind.WARNING, "M-06", f"{path}: {error}; the file is left as it is")
-    state = _state(documents, context)
     if alone:
-        state.network = replace(state.network, places=places_of(netplan.said(documents)))
+        network = network_alone(context.inspection.network, netplan.said(documents))
+        context = replace(context, inspection=replace(context.inspection, network=network))
+    state = _state(documents, context)
     for path, document in documents.items():
         state.path, state.reasons = path, []
         try:

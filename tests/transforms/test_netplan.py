@@ -198,6 +198,12 @@ def test_cloud_init_is_handed_the_same() -> None:
     assert after(files, "/etc/cloud/cloud.cfg.d/50.cfg") == "# x\n" + ethernets("    eth0: {dhcp4: true}\n")
 
 
+def test_cloud_init_alone_finds_the_nic_by_its_new_name() -> None:
+    lan = "    lan: {match: {macaddress: '00:50:56:aa:bb:cc'}, set-name: ens1, addresses: [1.2.3.4/24]}\n"
+    text = after({"/etc/cloud/cloud.cfg.d/50.cfg": ethernets(lan)})
+    assert text == ethernets("    lan: {dhcp4: true, match: {name: eth0}}\n")
+
+
 @pytest.mark.parametrize(
     "text", ["network: {ethernets: {a: &x {dhcp4: no}, b: *x}}\n", "network: {\n", "a: 1\na: 2\n"]
 )

@@ -37,6 +37,8 @@ class BootEntry:
         name: what `default` may hold to mean this entry: ids (or titles, or places, where those find
             another entry or none) from the top, joined by `>`; None where GRUB has no names (legacy).
         hypervisor: the real path of the hypervisor the kernel runs under (Xen), None without one.
+        locked: GRUB asks for a password before it boots this, by itself too: the entry or a submenu above
+            it is restricted, as everything is that is not called `--unrestricted` where there are superusers.
     """
 
     title: str
@@ -48,6 +50,7 @@ class BootEntry:
     source: str
     name: str | None = None
     hypervisor: str | None = None
+    locked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +150,19 @@ def _menus_on_boot(guest: Guest) -> set[str]:
 
 
 def _entries(
-    outcome: Menu, items: Sequence[MenuItem], at: tuple[int, ...], above: tuple[str, ...]
+    outcome: Menu,
+    items: Sequence[MenuItem],
+    at: tuple[int, ...],
+    above: tuple[str, ...],
+    *,
+    locked: bool = False,
 ) -> Iterator[tuple[BootEntry, tuple[int, ...]]]:
     own_names = names(items, by_id_first=outcome.uses_bls)
     for place, item in enumerate(items):
         here, path = (*at, place), (*above, own_names[place])
+        closed = locked or (item.locked and "superusers" in outcome.variables)
         if item.items is not None:
-            yield from _entries(outcome, item.items, here, path)
+            yield from _entries(outcome, item.items, here, path, locked=closed)
         elif item.kernel is not None:
             entry = BootEntry(
                 title=item.title,
@@ -165,6 +174,7 @@ def _entries(
                 source=item.source,
                 name=">".join(path),
                 hypervisor=item.hypervisor,
+                locked=closed,
             )
             yield entry, here
 

@@ -17,6 +17,7 @@ class MenuItem:
         items: the menu below a submenu; None for an entry that boots.
         kernel: the path in the guest of what a `linux` command loads; None where it boots something else.
         hypervisor: likewise of the hypervisor under which the kernel would run (Xen).
+        locked: where there are superusers, GRUB asks for a password before it opens this.
         source: the file of the guest it stands in.
     """
 
@@ -28,6 +29,7 @@ class MenuItem:
     initrds: tuple[str, ...] = ()
     cmdline: str = ""
     hypervisor: str | None = None
+    locked: bool = False
 
 
 def chosen(items: Sequence[MenuItem], default: str | None, *, by_id_first: bool) -> tuple[int, ...]:

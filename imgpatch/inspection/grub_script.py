@@ -325,7 +325,9 @@ class _Interpreter:
             return False
         source = self._current[-1][0] if self._current else ""
         items = () if command.name == "submenu" else None
-        state.items.append(MenuItem(values[0], options.get("--id") or values[0], source, items))
+        locked = "--unrestricted" not in options or "--users" in options
+        item = MenuItem(values[0], options.get("--id") or values[0], source, items, locked=locked)
+        state.items.append(item)
         state.bodies.append(command.body or ())
         return True
 

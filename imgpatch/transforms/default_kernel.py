@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imgpatch.guest import Guest
 from imgpatch.inspection import Inspection
@@ -38,6 +38,20 @@ def choose(
     today: BootEntry | None,
 ) -> Choice:
     """The entry that boots today, or the newest that can run on EC2 where that one cannot."""
+    choice = _chosen(guest, inspection, target, entries, today)
+    if choice.warning is None and choice.entry is not None and choice.entry.locked:
+        text = f"GRUB asks for a password before it boots {choice.entry.name}, and nobody is there to give it"
+        return replace(choice, warning=text)
+    return choice
+
+
+def _chosen(
+    guest: Guest,
+    inspection: Inspection,
+    target: Target,
+    entries: Sequence[BootEntry],
+    today: BootEntry | None,
+) -> Choice:
     obstacle = _obstacle(guest, inspection.kernels, target, today)
     if obstacle is None:
         return Choice(today and _most_telling(guest, inspection, entries, today))
@@ -66,7 +80,7 @@ def _best(
 ) -> BootEntry | None:
     able = [kernel for kernel in kernels if not _lacking(kernel, target)]
     for kernel in sorted(able, key=lambda k: any(word in k.release for word in _SPECIAL)):
-        for entry in entries:
+        for entry in sorted(entries, key=lambda e: e.locked):
             normal = entry.hypervisor is None and _RECOVERY.isdisjoint(entry.cmdline.split())
             if normal and _kernel_of(guest, (kernel,), entry) is not None and guest.exists(entry.kernel):
                 return entry
@@ -79,13 +93,13 @@ def _most_telling(
     """Of the entries that boot just the same, one whose name has the kernel's release in it.
 
     Debian's first entry is called `gnulinux-simple-...` whatever kernel it boots, and after the next kernel
-    is installed it boots that.
+    is installed it boots that. But not one behind a password that the entry itself does without.
     """
     kernel = _kernel_of(guest, inspection.kernels, entry)
     release = kernel.release if kernel is not None else entry.kernel.rpartition("/")[2].partition("-")[2]
     if not release:
         return entry
-    same = [other for other in entries if boots_the_same(other, entry)]
+    same = [other for other in entries if boots_the_same(other, entry) and other.locked <= entry.locked]
     return next((other for other in (entry, *same) if release in (other.name or "")), entry)
 
 

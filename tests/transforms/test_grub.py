@@ -57,6 +57,16 @@ def test_the_default_names_the_kernel_that_boots_today(default: str, pinned: str
     assert len(grub_corpus.changed_lines(guest.text(CFG) or "", text)) == (default != pinned)
 
 
+@pytest.mark.parametrize(("default", "pinned"), [("0", "gnulinux-simple-U"), ("1>2", OLD)])
+def test_an_entry_behind_a_password_is_no_default_where_today_s_is_not(default: str, pinned: str) -> None:
+    """Debian's 10_linux with `--unrestricted` in CLASS: its submenu has no class, so it stays closed."""
+    users = 'set superusers="root"\npassword_pbkdf2 root grub.pbkdf2.sha512.10000.AB.CD\n'
+    text = menu("6.9", "6.1", head=users + head(default)).replace("' $menu", "' --unrestricted $menu")
+    guest = machine({CFG: text.replace("'Advanced' --unrestricted", "'Advanced'"), **TWO})
+    assert f'set default="{pinned}"\n' in text_after(guest, CFG)
+    assert any("password" in note.text for note in plan_of(guest).notes) == (pinned == OLD)
+
+
 def test_a_kernel_that_cannot_run_on_ec2_is_passed_over() -> None:
     guest = machine(
         {CFG: menu("6.9", "6.1"), **kernels(v6_9=XEN_ONLY, v6_1=BOTH), DEFAULTS: "GRUB_DEFAULT=0\n"}

@@ -29,16 +29,18 @@ _SUSE_FILE = "/etc/sysconfig/bootloader"
 _SUSE_LISTS = ("DEFAULT_APPEND", "FAILSAFE_APPEND", "XEN_KERNEL_APPEND")
 
 
-def applies(inspection: Inspection) -> bool:
-    """Every guest with a boot loader we know."""
-    return inspection.bootloader is not None
+def applies(inspection: Inspection) -> bool:  # noqa: ARG001 (every guest has a kernel)
+    return True
 
 
 def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
     bootloader = context.inspection.bootloader
-    if bootloader is None:
-        return
     arguments = Arguments(guest.storage, kernel_arguments(guest, context))
+    if bootloader is None:
+        if arguments.added:
+            text = f"no GRUB is found: give the kernel {' '.join(arguments.added)} yourself"
+            yield Note(NoteKind.WARNING, "R-66", f"{text}, or its network interface is not eth0")
+        return
     if bootloader.kind == GRUB2:
         yield from _menus(guest, bootloader, arguments)
         yield from _defaults(guest, arguments)

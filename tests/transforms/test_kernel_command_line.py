@@ -104,6 +104,12 @@ def test_the_nic_gets_the_kernel_s_name(before: str, wanted: str) -> None:
     assert text_after(guest, CFG) == entry(wanted)
 
 
+def test_without_grub_the_arguments_are_for_the_user_to_give() -> None:
+    guest = machine({"/etc/network/interfaces": "auto ens192\niface ens192 inet dhcp\n"})
+    (note,) = plan_of(guest).notes
+    assert (note.rule, "net.ifnames=0 biosdevname=0" in note.text) == ("R-66", True)
+
+
 def test_memtest_and_hypervisors_get_no_arguments() -> None:
     cfg = HEAD + (
         "menuentry A {\n linux /boot/vmlinuz-6.9 root=/dev/sda2\n initrd /boot/i\n}\n"

@@ -57,7 +57,7 @@ def edits(guest: Guest, context: Context) -> Iterator[Edit | Note | Rebuild]:
 
 def _absent(kernel: Kernel, target: Target) -> Iterator[Note]:
     drivers = {driver.module: driver for driver in target.drivers}
-    which = f"kernel {kernel.release}" + (", which boots by default," if kernel.default else "")
+    which = f"kernel {kernel.release}" + (", which boots by default today," if kernel.default else "")
     for state in kernel.drivers:
         if state.presence is not Presence.ABSENT:
             continue

@@ -12,14 +12,20 @@ from imgpatch.storage import Device, Storage
 
 _FROM_VARIABLE = re.compile(r"\$\{?[A-Za-z_]*kernelopts\b")
 """A line that gets its arguments from a variable, which is edited where it is set (RHEL 8)."""
+_SWAP = frozenset({"swap", "swsuspend", None})
 
 
 class Arguments:
     """Rewrites arguments and remembers why."""
 
-    def __init__(self, storage: Storage, added: Sequence[str]) -> None:
-        """Takes the machine's disks and the arguments that every kernel line must have."""
+    def __init__(self, storage: Storage, added: Sequence[str], today: str = "") -> None:
+        """Takes the machine's disks, what every kernel line must have, and the line that boots today.
+
+        What that line calls the root is the root, whatever its name would count to among the disks given.
+        """
         self.added = tuple(added)
+        values = [cmdline.parameter(word) for word in cmdline.words(today)]
+        self._root_today = next((v.strip('"') for name, v in reversed(values) if name == "root" and v), None)
         self._storage = storage
         self._reasons: dict[Reason, None] = {}
         self._warnings: dict[str, None] = {}
@@ -79,6 +85,9 @@ class Arguments:
         if naming(value) is not Naming.HARDWARE:
             return word
         device = resolve(value, self._storage)
+        root = self._storage.mounts.get("/")
+        if value == self._root_today and root is not None and root.mapper is None:
+            device = root
         spec = None if device is None else self._tag(device, initrd=initrd)
         if spec is None:
             self._warnings[f"{word} on the kernel command line cannot be told by UUID and is left"] = None
@@ -93,9 +102,10 @@ class Arguments:
             self._warnings[f"{word} names no device of the image: the initramfs may wait for it"] = None
         if how is not Naming.HARDWARE:
             return word
-        spec = None if device is None else self._tag(device, initrd=True)
+        holds_swap = device is not None and device.fstype in _SWAP
+        spec = self._tag(device, initrd=True) if device is not None and holds_swap else None
         if spec is None:
-            self._reason(OWN_RULE, f"{word} names no device of the image, and waiting for it delays the boot")
+            self._reason(OWN_RULE, f"{word} names no swap of the image, and waiting for it delays the boot")
             return None
         self._reason(OWN_RULE, f"{word} depends on the old disk controller: resume={spec}")
         return f"resume={spec}"

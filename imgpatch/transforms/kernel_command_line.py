@@ -35,7 +35,9 @@ def applies(inspection: Inspection) -> bool:  # noqa: ARG001 (every guest has a 
 
 def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
     bootloader = context.inspection.bootloader
-    arguments = Arguments(guest.storage, kernel_arguments(guest, context))
+    default = None if bootloader is None else bootloader.default
+    today = "" if default is None else default.cmdline
+    arguments = Arguments(guest.storage, kernel_arguments(guest, context), today)
     if bootloader is None:
         if arguments.added:
             text = f"no GRUB is found: give the kernel {' '.join(arguments.added)} yourself"

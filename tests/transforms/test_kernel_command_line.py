@@ -47,11 +47,12 @@ def entry(arguments: str, *, initrd: bool = True, command: str = "linux") -> str
         ("root=LABEL=none ro", "root=LABEL=none ro"),
         ("root=/dev/mapper/vg-root ro", "root=/dev/mapper/vg-root ro"),
         ("root=/dev/disk/by-uuid/c0c0-root", "root=/dev/disk/by-uuid/c0c0-root"),
-        ("root=/dev/sdz9 ro", "root=/dev/sdz9 ro"),
+        ("root=/dev/sdz9 ro", f"{BY_UUID} ro"),  # what boots today has the root that was found
         ("root=$x ro", "root=$x ro"),
         ("realroot=/dev/sda2 ro", "realroot=/dev/sda2 ro"),
         ("ro resume=/dev/sda3", "ro resume=UUID=5a5a-swap"),
         ("ro  resume=/dev/sdb1 quiet", "ro quiet"),
+        ("ro resume=/dev/sda2 quiet", "ro quiet"),
         ("ro resume=/dev/mapper/vg-swap", "ro resume=/dev/mapper/vg-swap"),
     ],
 )
@@ -64,6 +65,18 @@ def test_devices_are_named_so_that_other_hardware_has_them(before: str, wanted: 
 def test_every_command_that_loads_linux(command: str) -> None:
     guest = machine({CFG: entry("root=/dev/sda2", command=command), **ONE})
     assert text_after(guest, CFG) == entry(BY_UUID, command=command)
+
+
+def test_disks_in_another_order_do_not_change_which_is_the_root() -> None:
+    """The root's disk was the guest's second one; another system's entry is left to its own device."""
+    other = Device(disk=1, partition=2, fstype="ext4", uuid="0000-other")
+    text = (
+        entry("root=/dev/sdb2 ro")
+        + "menuentry B {\n  linux /boot/vmlinuz-6.9 root=/dev/vdb2\n  initrd /i\n}\n"
+    )
+    guest = machine({CFG: text, **ONE}, devices=(ROOT, other))
+    wanted = text.replace("root=/dev/sdb2", BY_UUID).replace("root=/dev/vdb2", "root=UUID=0000-other")
+    assert text_after(guest, CFG) == wanted
 
 
 def test_without_an_initramfs_the_kernel_finds_the_root_by_partuuid() -> None:
@@ -83,7 +96,7 @@ def test_grubs_own_root_variable_is_another_thing() -> None:
 
 
 def test_what_cannot_be_told_is_a_warning() -> None:
-    plan = plan_of(machine({CFG: entry("root=/dev/sdz9 resume=UUID=gone"), **ONE}))
+    plan = plan_of(machine({CFG: entry("root=/dev/sdz9 resume=UUID=gone"), **ONE}, mounts={}))
     assert plan.changes == ()
     assert [(note.kind, note.text.split()[0]) for note in plan.notes] == [
         (NoteKind.WARNING, "root=/dev/sdz9"),

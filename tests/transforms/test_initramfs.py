@@ -157,7 +157,10 @@ def test_all_kernels_and_each_file_once() -> None:
     assert modules_in(after(plan, "/boot/initrd.img-5.10"), "5.10") == ALL - {"ena"}
     assert modules_in(after(plan, INITRD), "6.1") == ALL
     assert warnings(plan) == [
-        "kernel 5.10, which boots by default today, has no ena, built in or as a module: it has no network on Nitro"
+        (
+            "kernel 5.10, which boots by default today, has no ena, built in or as a module: "
+            "it has no network on Nitro"
+        )
     ]
     assert (
         after(plan, "/etc/initramfs-tools/modules")

@@ -125,7 +125,18 @@ def _document(document: Document, state: _State) -> Document:
     for path, _ in netplan.definitions(document):
         if (new := state.ids.get(path[-1])) is not None:
             state.say("R-66", path, f"will have the name {new}")
-            document = document.rename(path, new)
+    for kind in netplan.ROLES:
+        document = _with_keys(document, ("network", kind), state.ids)
+    return document
+
+
+def _with_keys(document: Document, path: Path, new: Mapping[str, str]) -> Document:
+    """The keys of a mapping under their new names, by way of names nobody has: two may change places."""
+    renamed_keys = [key for key in document.mapping(path) if key in new]
+    for key in renamed_keys:
+        document = document.rename((*path, key), f"imgpatch-{new[key]}")
+    for key in renamed_keys:
+        document = document.rename((*path, f"imgpatch-{new[key]}"), new[key])
     return document
 
 
@@ -295,9 +306,7 @@ def _references(document: Document, state: _State) -> Document:
                 state.say("R-66", place, f"{value} will have the name {new}")
                 document = document.set_scalar(place, new)
         for key in _NAME_KEYS:
-            for port in document.mapping((*path, "parameters", key)):
-                if port in state.ids:
-                    document = document.rename((*path, "parameters", key, port), state.ids[port])
+            document = _with_keys(document, (*path, "parameters", key), state.ids)
     return document
 
 

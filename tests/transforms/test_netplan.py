@@ -128,6 +128,10 @@ def test_with_names_kept_only_the_addressing_changes() -> None:
             "    ens1: {addresses: [1.2.3.4/24], gateway4: 1.2.3.1}\n    ens2: {addresses: [2.2.3.4/24]}\n",
             "    eth0: {dhcp4: true}\n    eth1: {optional: true, dhcp4: true}\n",
         ),
+        (
+            "    eth0: {addresses: [1.2.3.4/24]}\n    eth1: {addresses: [2.2.3.4/24], gateway4: 2.2.3.1}\n",
+            "    eth1: {optional: true, dhcp4: true}\n    eth0: {dhcp4: true}\n",
+        ),
         (BONDED, BONDED_AFTER),
         (
             "    ens1: {dhcp4: true}\n  vlans:\n    ens1.7: {id: 7, link: ens1, addresses: [1.2.3.4/24]}\n",

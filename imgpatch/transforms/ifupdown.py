@@ -284,14 +284,16 @@ def _missing_stanza(state: _State, files: dict[str, tuple[fmt.Line, ...]], text:
     mine = any((place := state.place(words[1])) and place.primary for words in stanzas) or not network.nics
     if holder is None or not mine or not sources <= set(files):
         return ""
-    if any(state.logical.get(words[1], words[1]) == holder for words in stanzas) or _has_pattern(stanzas):
+    of_ipv4 = [words for words in stanzas if words[2:3] != ("inet6",)]
+    if any(state.logical.get(words[1], words[1]) == holder for words in of_ipv4) or _has_pattern(stanzas):
         return ""
     end = fmt.newline(text)
     name = state.names.word(holder)
-    found = f"{name} is the interface that takes the address, and nothing configures it"
+    found = f"{name} is the interface that takes the address, and nothing asks for one of IPv4"
     state.reasons.append((text.count("\n"), Reason("M-08", found)))
     gap = "" if not text or text.endswith("\n") else end
-    return f"{gap}{end}auto {name}{end}iface {name} inet dhcp{end}"
+    auto = "" if holder in state.automatic else f"auto {name}{end}"
+    return f"{gap}{end}{auto}iface {name} inet dhcp{end}"
 
 
 def _has_pattern(stanzas: Iterable[Sequence[str]]) -> bool:

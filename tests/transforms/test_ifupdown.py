@@ -150,6 +150,13 @@ def test_a_guest_with_loopback_alone_gets_a_nic() -> None:
     )
 
 
+def test_a_guest_of_ipv6_alone_asks_for_ipv4_too() -> None:
+    text = "auto ens1\niface ens1 inet6 static\n address 2001:db8::5/64\n autoconf 0\n"
+    assert after({INTERFACES: text}) == (
+        "auto eth0\niface eth0 inet6 auto\n autoconf 0\n\niface eth0 inet dhcp\n"
+    )
+
+
 def test_a_template_that_others_inherit_from_is_no_nic() -> None:
     text = "iface common inet static\n gateway 10.0.0.1\n\nauto ens1\n"
     text += "iface ens1 inet static inherits common\n address 10.0.0.5/24\n"

@@ -116,7 +116,7 @@ def _sourced(guest: Guest, keyword: str, pattern: str) -> Iterator[str]:
 
 def _brought_up(lines: Sequence[fmt.Line]) -> Iterator[str]:
     for line in lines:
-        if line.words and line.words[0].startswith(("auto", "allow-")):
+        if line.words and (line.words[0] == "auto" or line.words[0].startswith("allow-")):
             yield from (re.split("[=:]", word.lstrip("/"))[0] for word in line.words[1:])
 
 

@@ -174,7 +174,8 @@ def _line(line: ini.Line, state: _State) -> ini.Line | None:
     if line.section in networkmanager.ETHERNET and line.key == "mac-address" and state.names.settled:
         state.say("R-66", line, f"{line.value} is a MAC address that EC2's NIC does not have")
         return None
-    if line.key == "cloned-mac-address" and line.value not in {"preserve", "permanent"}:
+    given = line.key == "cloned-mac-address" and line.value not in {"preserve", "permanent"}
+    if given or (line.section == "bridge" and line.key == "mac-address"):
         state.say(OWN_RULE, line, "EC2 lets no other MAC address through than its own NIC's")
         return None
     if line.section == "match" and line.key in _HARDWARE_MATCH and state.names.settled:

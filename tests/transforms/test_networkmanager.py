@@ -129,6 +129,21 @@ def test_a_bridge_takes_the_address_and_a_vlan_none() -> None:
     )
 
 
+def test_a_port_that_is_found_by_its_mac_address_is_a_port() -> None:
+    bridge = f"{KEYFILES}/br0"
+    files = {
+        bridge: connection(
+            "type=bridge\ninterface-name=br0",
+            "[bridge]\nmac-address=00:50:56:9A:10:21\nstp=false\n[ipv4]\nmethod=manual\naddress1=1.2.3.4/24\n",
+        ),
+        f"{KEYFILES}/port": connection(
+            "type=ethernet\ncontroller=br0\nport-type=bridge", "[ethernet]\nmac-address=00:50:56:9A:10:21\n"
+        ),
+    }
+    wanted = connection("type=bridge\ninterface-name=br0", "[bridge]\nstp=false\n[ipv4]\nmethod=auto\n")
+    assert after(files, bridge) == wanted
+
+
 def test_a_nic_without_an_address_of_its_own_takes_one() -> None:
     """Below a VLAN that had it, or where only IPv6 was used."""
     nic, vlan = f"{KEYFILES}/nic", f"{KEYFILES}/vlan"

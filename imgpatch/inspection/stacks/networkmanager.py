@@ -71,10 +71,11 @@ def connection(
         gateway=has_gateway(lines),
         boot=boot,
     )
-    if above is not None and name is not None:
+    if above is not None:
+        port = name or _mac(lines) or path
         kind = value(lines, "connection", "slave-type") or value(lines, "connection", "port-type") or ""
         yield Interface(
-            STACK, path, by_uuid.get(above) or above, ROLES.get(kind, Role.OTHER), lower=(name,), boot=boot
+            STACK, path, by_uuid.get(above) or above, ROLES.get(kind, Role.OTHER), lower=(port,), boot=boot
         )
 
 

@@ -34,6 +34,9 @@ _SETS_ADDRESS = re.compile(
     r"\bip\s+(-\S+\s+)*(a|addr|address|r|ro|route|ru|rule|n|neigh)\s+(a|add|d|del|delete|replace|change|append|flush)\b"
     r"|\broute\s+(-\S+\s+)*(add|del)\b|\bifconfig\s+\S+\s+(add\s+)?[0-9]|\barp\s+(-\S+\s+)*-s\b"
 )
+_CLOUD_HELPER = "/etc/network/cloud-ifupdown-helper"
+"""In Debian's cloud images udev runs it for each NIC that no file names, and it brings that up by DHCP."""
+
 _ADDRESS_WORD = re.compile(r"[0-9A-Fa-f:.]+")
 
 
@@ -71,7 +74,7 @@ def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
         state.reasons, state.hooks = [], []
         after = _without_leftovers(lines, _rewritten(lines, state))
         text = "".join(after)
-        if path == ifupdown.MAIN:
+        if path == ifupdown.MAIN and not guest.exists(_CLOUD_HELPER):
             text += _missing_stanza(state, files, text)
         if text != fmt.unparse(lines):
             reasons = tuple(reason for _, reason in sorted(state.reasons, key=lambda pair: pair[0]))
@@ -259,10 +262,10 @@ def _named(line: fmt.Line, state: _State) -> fmt.Line:
 
 
 def _pattern_named(word: str, state: _State) -> str:
-    """As ifupdown writes patterns, after a slash: `auto /en*`."""
+    """As ifupdown writes patterns: `auto /en*`, `mapping en*`."""
     pattern, equals, logical = word.lstrip("/").partition("=")
     if is_pattern(pattern) and pattern in state.names.renames:
-        return f"/{state.names.renames[pattern]}{equals}{logical}"
+        return f"{'/' * word.startswith('/')}{state.names.renames[pattern]}{equals}{logical}"
     return word
 
 

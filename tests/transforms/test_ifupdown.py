@@ -157,6 +157,17 @@ def test_a_guest_of_ipv6_alone_asks_for_ipv4_too() -> None:
     )
 
 
+def test_debians_cloud_images_bring_up_a_nic_that_no_file_names() -> None:
+    files = {INTERFACES: "auto lo\niface lo inet loopback\n"}
+    assert after(files) != files[INTERFACES]
+    assert plan(guest({**files, "/etc/network/cloud-ifupdown-helper": "#!/bin/sh\n"})).changes == ()
+
+
+def test_patterns_keep_their_slash_or_none() -> None:
+    text = "auto /en*=lan\nmapping en*\n script /x\niface lan inet dhcp\n"
+    assert after({INTERFACES: text}) == text.replace("en*", "eth*")
+
+
 def test_a_template_that_others_inherit_from_is_no_nic() -> None:
     text = "iface common inet static\n gateway 10.0.0.1\n\nauto ens1\n"
     text += "iface ens1 inet static inherits common\n address 10.0.0.5/24\n"

@@ -111,6 +111,10 @@ def _is_plain(name: str) -> bool:
 def _network(lines: Sequence[ini.Line], state: _State, *, main: bool) -> tuple[ini.Line, ...]:
     after = [new for line in lines if (new := _line(line, state)) is not None]
     if not main:
+        if ini.values(after, "Network", "DHCP") != ini.values(lines, "Network", "DHCP"):
+            state.reasons.append(
+                Reason("M-06", f"the interface is to be addressed by DHCP: DHCP={state.dhcp}")
+            )
         return tuple(after)
     result = tuple(after)
     if state.name and not ini.values(result, "Match", "Name"):

@@ -157,5 +157,13 @@ def test_a_dropin_loses_its_address_and_the_file_gets_dhcp() -> None:
     assert after(files, FILE) == "[Match]\nName=eth0\n\n[Network]\nDHCP=ipv4\n"
 
 
+def test_a_dropin_that_refuses_dhcp_changes_with_a_reason() -> None:
+    dropin = f"{FILE}.d/no.conf"
+    made = plan(guest({FILE: "[Match]\nName=eth0\n[Network]\nDHCP=yes\n", dropin: "[Network]\nDHCP=no\n"}))
+    assert [(c.path, c.after, c.reasons[0].rule) for c in made.changes if c.path == dropin] == [
+        (dropin, b"[Network]\nDHCP=ipv4\n", "M-06")
+    ]
+
+
 def test_nothing_changes_where_all_is_well() -> None:
     assert plan(guest({FILE: "[Match]\nName=eth0\n\n[Network]\nDHCP=ipv4\n"})).changes == ()

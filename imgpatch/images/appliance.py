@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from imgpatch.errors import RefusedError
 from imgpatch.images.durable import signals_held
@@ -61,6 +61,16 @@ class Settings:
     force_tcg: bool
     parameters: tuple[tuple[str, str], ...] = ()
     append: str | None = None
+
+
+@contextlib.contextmanager
+def scratch_file() -> Iterator[tuple[BinaryIO, str]]:
+    """A file that libguestfs can open by a path, and that has no name a killed run could leave.
+
+    It may hold what only the guest's root could read, as /etc/shadow.
+    """
+    with tempfile.TemporaryFile() as file:
+        yield file, f"/dev/fd/{file.fileno()}"
 
 
 class CallThread:
@@ -129,18 +139,19 @@ class Appliance:
         if size <= INLINE_LIMIT:
             data: bytes = self.read_file(path)
             return data
-        with tempfile.NamedTemporaryFile(prefix="imgpatch-") as file:
-            self.download(path, file.name)
-            return Path(file.name).read_bytes()
+        with scratch_file() as (file, name):
+            self.download(path, name)
+            return file.read()
 
     def write(self, path: str, data: bytes) -> None:
         """Creates or truncates a file of the guest."""
         if len(data) <= INLINE_LIMIT:
             self._wrapped("write")(path, data)
             return
-        with tempfile.NamedTemporaryFile(prefix="imgpatch-") as file:
-            Path(file.name).write_bytes(data)
-            self.upload(file.name, path)
+        with scratch_file() as (file, name):
+            file.write(data)
+            file.flush()
+            self.upload(name, path)
 
     def shut_down(self) -> None:
         """Ends the appliance; what was written is on the drives only when this returns."""

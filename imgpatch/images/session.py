@@ -12,15 +12,13 @@ import io
 import posixpath
 import stat as stat_bits
 import tarfile
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from imgpatch.commit import Details, Space
 from imgpatch.guest import Guest, Kind, Stat
-from imgpatch.images.appliance import Appliance, ApplianceError, Drive, Settings, launch
+from imgpatch.images.appliance import Appliance, ApplianceError, Drive, Settings, launch, scratch_file
 from imgpatch.images.layout import find_devices
 from imgpatch.images.mounting import Mounted, mount_guest
 from imgpatch.progress import Progress
@@ -120,9 +118,9 @@ class ApplianceTree:
 
     def _fetch(self, folder: str) -> None:
         """Takes a whole folder in one call; a file read alone costs 0.1 s under emulation."""
-        with tempfile.NamedTemporaryFile(prefix="imgpatch-") as file:
-            self._appliance.tar_out(folder, file.name)
-            data = Path(file.name).read_bytes()
+        with scratch_file() as (file, name):
+            self._appliance.tar_out(folder, name)
+            data = file.read()
         names: dict[str, list[str]] = {}
         with tarfile.open(fileobj=io.BytesIO(data), encoding="utf-8", errors="surrogateescape") as archive:
             for member in archive:
@@ -261,9 +259,9 @@ def _lstatns(appliance: Appliance, path: str) -> dict[str, Any] | None:
 
 
 def _listdir(appliance: Appliance, path: str) -> Sequence[str]:
-    with tempfile.NamedTemporaryFile(prefix="imgpatch-") as file:
-        appliance.ls0(path, file.name)
-        names = Path(file.name).read_bytes().split(b"\0")
+    with scratch_file() as (file, name):
+        appliance.ls0(path, name)
+        names = file.read().split(b"\0")
     return tuple(sorted(name.decode("utf-8", "surrogateescape") for name in names if name))
 
 

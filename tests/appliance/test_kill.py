@@ -130,11 +130,11 @@ def test_in_place_within_the_writing(image: Path, planned: str, marked: Marked) 
     assert marked.left() == []
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, 5])
 def test_in_place_within_the_merging(image: Path, marked: Marked, seed: int) -> None:
     """Wholly old or wholly new; which of them, the instant decides."""
     before = sha256(image)
-    apply(marked, MERGING, random.Random(seed).uniform(0.005, 0.06), image)
+    apply(marked, MERGING, random.Random(seed).uniform(0.002, 0.014), image)
     recovered = recover_images([image])
     assert recovered is Recovered.DISCARDED or sha256(image) != before
     assert (sha256(image) == before) != is_done(image)
@@ -150,7 +150,7 @@ def test_a_qcow2_in_place_before_and_within_the_merging(image: Path, planned: st
     killed, _ = apply(marked, MERGING, 0.0, qcow2)
     assert killed
     assert sha256(qcow2) == before
-    _, lines = apply(marked, MERGING, 0.03, qcow2)
+    _, lines = apply(marked, MERGING, 0.008, qcow2)
     assert lines[-1] in (MERGING, planned)
     if recover_images([qcow2]) is Recovered.DISCARDED:
         assert sha256(qcow2) == before

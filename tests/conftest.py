@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 JUDGES = Path(__file__).parent.parent / ".venv/judges"
 PROGRAMS = ("bin", "root/sbin", "root/usr/sbin", "root/bin", "root/usr/bin")
 
@@ -18,3 +20,12 @@ def pytest_configure() -> None:
     libraries = sorted({str(path.parent) for path in (JUDGES / "root").rglob("lib*.so.*")})
     known = os.environ.get("LD_LIBRARY_PATH", "")
     os.environ["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, [known, *libraries]))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One worker a built guest: what one test has built, patched or read serves the next."""
+    for item in items:
+        guest = getattr(item, "callspec", None) and item.callspec.params.get("patched")  # type: ignore[attr-defined]
+        if guest:
+            item.add_marker(pytest.mark.xdist_group(guest.name))

@@ -49,11 +49,7 @@ def imgpatch(*arguments: str | Path) -> str:
     return done.stdout
 
 
-@pytest.fixture(
-    scope="module",
-    # one worker a guest: what one test has built, patched or read serves the next
-    params=[pytest.param(r, id=r.name, marks=pytest.mark.xdist_group(r.name)) for r in RECIPES],
-)
+@pytest.fixture(scope="module", params=RECIPES, ids=lambda recipe: recipe.name)
 def patched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patched]:
     recipe: Recipe = request.param
     guest = build(recipe)

@@ -27,9 +27,7 @@ NEEDED_BELOW = ("/boot", "/efi", "/etc", "/usr", "/var")
 
 NEEDED_TYPES = LINUX_TYPES | {"vfat", "msdos"}
 OPTIONS = "noatime"
-REPLAYED = re.compile(
-    r"(EXT4-fs|XFS|BTRFS)[^(]*\((?:device )?(\S+?)\):? .*(recovery|log.replay)", re.IGNORECASE
-)
+REPLAYED = re.compile(r"(EXT4-fs|XFS|BTRFS)[^(]*\([^)]+\):? .*(?:recovery|log.replay)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ def mount_guest(appliance: Appliance, disks: tuple[Disk, ...], devices: Mapping[
             points[point] = name
         except ApplianceError as error:
             messages.append(f"{point}: {device.name} could not be mounted there: {error}")
-    messages += _replayed(appliance, devices)
+    messages += _replayed(appliance)
     return Mounted(points, tuple(messages))
 
 
@@ -175,18 +173,16 @@ def _wanted(appliance: Appliance, storage: Storage) -> Iterable[tuple[str, Devic
     return sorted(found.items(), key=lambda item: item[0].count("/"))
 
 
-def _replayed(appliance: Appliance, devices: Mapping[str, Device]) -> Iterable[str]:
-    """What the kernel says of journals it replayed; where its log cannot be had, nothing is said."""
+def _replayed(appliance: Appliance) -> Iterable[str]:
+    """What the kernel says of journals it replayed; where its log cannot be had, nothing is said.
+
+    Of which device is left out: the kernel's names are not those that libguestfs gives.
+    """
     output = ""
     with contextlib.suppress(ApplianceError):
         output = appliance.debug("sh", ["dmesg"])
-    names = {match[2] for match in map(REPLAYED.search, output.split("\n")) if match}
-    by_kernel_name = {name.removeprefix("/dev/"): device for name, device in devices.items()}
-    for name in sorted(names):
-        device = by_kernel_name.get(name)
-        # dm-0 is a logical volume; which one it is, the kernel's log does not say
-        subject = device.name if device else f"a logical volume ({name})"
+    for kind in sorted({match[1] for match in map(REPLAYED.search, output.split("\n")) if match}):
         yield (
-            f"{subject}: not cleanly unmounted; its journal was replayed in an "
-            "overlay, the image itself is untouched"
+            f"a file system was not cleanly unmounted ({kind}): its journal was replayed in an overlay, "
+            "the image itself is untouched"
         )

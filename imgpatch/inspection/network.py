@@ -237,17 +237,13 @@ def _stacks(guest: Guest, found: Iterable[Interface]) -> tuple[str, ...]:
         stacks.add(ifupdown.STACK)
     if any(guest.exists(f"{folder}/sbin/NetworkManager") for folder in ("", "/usr")):
         stacks.add(networkmanager.STACK)
-    if _enabled(guest, "systemd-networkd.service"):
+    if networkd.is_enabled(guest):
         stacks.add(networkd.STACK)
     for stack, pattern in _OTHER_STACKS.items():
         if any(not path.endswith("-lo") for path in guest.glob(pattern)):
             stacks.add(stack)
     order = (ifupdown.STACK, networkd.STACK, netplan.STACK, networkmanager.STACK, *_OTHER_STACKS)
     return tuple(stack for stack in order if stack in stacks)
-
-
-def _enabled(guest: Guest, unit: str) -> bool:
-    return any(guest.glob(f"/etc/systemd/system/*.wants/{unit}"))
 
 
 def _cloud_init(guest: Guest) -> tuple[str, ...]:

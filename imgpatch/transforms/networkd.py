@@ -12,13 +12,14 @@ from imgpatch.inspection.network import Network, Place
 from imgpatch.inspection.stacks import Role, is_pattern, networkd
 from imgpatch.plan import OWN_RULE, Context, Edit, Note, Reason
 from imgpatch.transforms.nic_names import Names, new_names
+from imgpatch.transforms.resolv_conf import is_lost
 
 _FALSE = frozenset({"no", "false", "0", "off", "n", "f"})
-_OWN_SECTIONS = frozenset({"Address", "Route", "NextHop"})
+_OWN_SECTIONS = frozenset({"Address", "Route", "NextHop", "Neighbor", "RoutingPolicyRule"})
 """Whole sections that are addressing, or lead through a gateway that is gone."""
-_REFUSES_DHCP = frozenset({"UseDNS", "UseRoutes", "UseGateway"})
+_REFUSES_ROUTES = frozenset({"UseRoutes", "UseGateway"})
+_NOT_AT_BOOT = frozenset({"manual", "down", "always-down"})
 _NAME_KEYS = frozenset({"Name", "VLAN", "Bridge", "Bond", "MACVLAN", "BindCarrier", "ActiveSlave", "Device"})
-_HARDWARE = networkd.HARDWARE - {"OriginalName"}
 
 
 @dataclass(slots=True)
@@ -29,7 +30,10 @@ class _State:
         static: it has addresses or gateways, so what came with them goes too.
         dhcp: what DHCP= is to be; None leaves it.
         name: what [Match] is to find the interface by, where it goes by hardware alone now.
-        released: [Match] must not go by hardware.
+        released: [Match] must not go by hardware or by the old hypervisor.
+        silent: it gets no address on EC2.
+        servers: the name servers written here go.
+        managed: networkd must take the interface.
     """
 
     place: Place
@@ -39,6 +43,8 @@ class _State:
     name: str | None
     released: bool
     silent: bool
+    servers: bool
+    managed: bool
     reasons: list[Reason] = field(default_factory=list)
 
     def say(self, rule: str, line: ini.Line, text: str) -> None:
@@ -69,8 +75,13 @@ def _edit(
     path: str, lines: Sequence[ini.Line], after: Sequence[ini.Line], reasons: Sequence[Reason]
 ) -> Iterable[Edit]:
     text = ini.unparse(after)
-    if text != ini.unparse(lines):
-        yield Edit(path, text.encode("utf-8", "surrogateescape"), tuple(reasons))
+    if text == ini.unparse(lines):
+        return
+    target = networkd.override(path)
+    if target != path:
+        why = f"{path} belongs to a package and stays as it is; a file of its name in /etc takes its place"
+        reasons = (*reasons, Reason(OWN_RULE, why))
+    yield Edit(target, text.encode("utf-8", "surrogateescape"), tuple(reasons))
 
 
 def _state(
@@ -87,10 +98,12 @@ def _state(
     if not found or key is None:
         return None
     place = network.places[key]
-    static = networkd.is_static(every) or any(ini.values(every, "Network", "Gateway"))
+    static = networkd.is_static(every) or bool(networkd.gateways(every))
     port = any(ini.values(every, "Network", key) for key in networkd.UPPER)
-    wanted = place.dhcp and not port and (static or (place.primary and found != ("*",)))
-    hardware = any(line.section == "Match" and line.key in _HARDWARE for line in every)
+    mine = not network.nics or set(network.nics[0].sources) <= set(files)
+    left = networkd.is_unmanaged(every) and not (place.primary and mine)
+    wanted = place.dhcp and not port and not left and (static or (place.primary and found != ("*",)))
+    hardware = any(line.section == "Match" and not networkd.fits_ec2(line) for line in every)
     new = names.renames.get(key, key)
     released = hardware and names.settled and (found != (None,) or _is_plain(new))
     return _State(
@@ -101,7 +114,16 @@ def _state(
         name=new if released and _is_plain(new) else None,
         released=released,
         silent=not place.primary or (static and not place.dhcp),
+        servers=static or (place.primary and _has_lost_servers(every)),
+        managed=place.primary and not left,
     )
+
+
+def _has_lost_servers(lines: Sequence[ini.Line]) -> bool:
+    """DHCP's name servers are refused, and its own cannot be reached from EC2."""
+    servers = [word.split("#")[0] for text in ini.values(lines, "Network", "DNS") for word in text.split()]
+    refused = any(line.key == "UseDNS" and line.value.lower() in _FALSE for line in lines)
+    return refused and all(is_lost(server) for server in servers)
 
 
 def _is_plain(name: str) -> bool:
@@ -109,7 +131,10 @@ def _is_plain(name: str) -> bool:
 
 
 def _network(lines: Sequence[ini.Line], state: _State, *, main: bool) -> tuple[ini.Line, ...]:
-    after = [new for line in lines if (new := _line(line, state)) is not None]
+    told = _told_by_dhcp(lines)
+    after = [
+        new for line in lines if (new := line if line.number in told else _line(line, state)) is not None
+    ]
     if not main:
         if ini.values(after, "Network", "DHCP") != ini.values(lines, "Network", "DHCP"):
             state.reasons.append(
@@ -117,7 +142,9 @@ def _network(lines: Sequence[ini.Line], state: _State, *, main: bool) -> tuple[i
             )
         return tuple(after)
     result = tuple(after)
-    if state.name and not ini.values(result, "Match", "Name"):
+    if state.released and not any(line.section == "Match" and line.key for line in result):
+        result = ini.add(result, "Match", "Name", state.name or "*")
+    elif state.name and not ini.values(result, "Match", "Name"):
         result = ini.add(result, "Match", "Name", state.name)
     if state.dhcp:
         result = _set(result, "Network", "DHCP", state.dhcp)
@@ -128,6 +155,20 @@ def _network(lines: Sequence[ini.Line], state: _State, *, main: bool) -> tuple[i
     return result
 
 
+def _told_by_dhcp(lines: Sequence[ini.Line]) -> frozenset[int]:
+    """The lines of [Route] sections through the gateway that DHCP tells, which are right everywhere."""
+    found: set[int] = set()
+    section: list[ini.Line] = []
+    for line in (*lines, ini.header("")):
+        if line.header:
+            gateways = [item.value for item in section if item.key == "Gateway"]
+            if gateways and gateways[-1].startswith(("_dhcp", "_ipv6ra")):
+                found.update(item.number for item in section)
+            section = []
+        section.append(line)
+    return frozenset(found)
+
+
 def _line(line: ini.Line, state: _State) -> ini.Line | None:
     """The line as it is to be; None where it goes. Comments always stay."""
     if line.section in _OWN_SECTIONS and (line.header or line.key):
@@ -135,19 +176,9 @@ def _line(line: ini.Line, state: _State) -> ini.Line | None:
         return None
     if line.key is None:
         return line
-    if line.section == "Network" and (
-        line.key in {"Address", "Gateway"} or (line.key == "DNS" and state.static)
-    ):
-        state.say("M-07", line, f"{line.key}={line.value} goes with the static address")
-        return None
-    if state.static and state.place.dhcp and line.key in _REFUSES_DHCP and line.value.lower() in _FALSE:
-        state.say("M-07", line, f"{line.key}={line.value} would leave the interface without what was static")
-        return None
-    if line.section == "Match" and line.key in _HARDWARE and state.released:
-        state.say("R-66", line, f"{line.key}={line.value} finds hardware that EC2 does not have")
-        return None
-    if line.section == "Link" and line.key == "MACAddress":
-        state.say(OWN_RULE, line, "EC2 lets no other MAC address through than its own NIC's")
+    gone = _gone(line, state)
+    if gone is not None:
+        state.say(gone[0], line, f"{line.key}={line.value} {gone[1]}")
         return None
     if (
         line.section == "Network"
@@ -157,6 +188,42 @@ def _line(line: ini.Line, state: _State) -> ini.Line | None:
     ):
         return line.with_value(state.dhcp)
     return _named(line, state.names, state.reasons)
+
+
+def _gone(line: ini.Line, state: _State) -> tuple[str, str] | None:
+    """Why an assignment goes: the rule and what to say of it."""
+    value = line.value.lower()
+    if line.section == "Network":
+        return _gone_of_network(line, state)
+    if state.place.dhcp and value in _FALSE:
+        routes = line.key in _REFUSES_ROUTES and (state.static or state.place.primary)
+        if routes or (line.key == "UseDNS" and state.servers):
+            return "M-07", "would leave the interface without what was static"
+    if line.section == "Match" and state.released and not networkd.fits_ec2(line):
+        return "R-66", "finds hardware that EC2 does not have"
+    if line.section != "Link":
+        return None
+    if line.key == "MACAddress":
+        return OWN_RULE, "goes: EC2 lets no other MAC address through than its own NIC's"
+    if state.managed and line.key == "ActivationPolicy" and value in _NOT_AT_BOOT:
+        return "M-08", "would leave EC2's one NIC down at boot"
+    if state.managed and line.key == "Unmanaged" and value not in _FALSE:
+        return "M-08", "would leave EC2's one NIC alone, and nothing else configures it"
+    return None
+
+
+def _gone_of_network(line: ini.Line, state: _State) -> tuple[str, str] | None:
+    told = line.value.startswith(("_dhcp", "_ipv6ra"))
+    if line.key in {"Address", "Gateway"} and not told:
+        return "M-07", "goes with the static address"
+    if line.key == "DNS" and state.servers:
+        return "M-07", "goes with the static address"
+    if line.key == "DHCPServer" and state.static and line.value.lower() not in _FALSE:
+        return "M-07", "needs a static address, and EC2's networks have a DHCP server"
+    on = line.value.lower() not in _FALSE
+    if line.key == "DefaultRouteOnDevice" and state.place.dhcp and state.place.primary and on:
+        return "M-07", "is a default route past the gateway that DHCP tells"
+    return None
 
 
 def _netdev(

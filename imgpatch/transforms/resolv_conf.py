@@ -34,7 +34,7 @@ def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
         for i, line in enumerate(lines)
         if (words := line.split())[:1] == ["nameserver"] and words[1:]
     }
-    if not servers or not all(_is_lost(server) for server in servers.values()):
+    if not servers or not all(is_lost(server) for server in servers.values()):
         return
     for index in servers:
         lines[index] = f"# {lines[index]}"
@@ -72,7 +72,7 @@ def _keeps_out(guest: Guest) -> bool:
     return found.get("dns") == "none" or found.get("rc-manager") == "unmanaged"
 
 
-def _is_lost(server: str) -> bool:
+def is_lost(server: str) -> bool:
     """An address of a private network that is not the machine's own."""
     try:
         address = ipaddress.ip_address(server.split("%")[0])

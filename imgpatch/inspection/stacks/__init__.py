@@ -6,9 +6,13 @@ say.
 
 from __future__ import annotations
 
+import posixpath
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+from imgpatch.guest import Guest, Kind
 
 _VIRTUAL = re.compile(
     r"(lo|br|virbr|vmbr|lxcbr|lxdbr|cni|docker|podman|bond|team|dummy|tun|tap|wg|ppp|veth|vxlan|geneve|gre|gretap|erspan|"
@@ -86,3 +90,33 @@ def plain_mac(text: str) -> str | None:
     """Lower case with colons; None where it is no MAC address."""
     mac = text.strip().lower().replace("-", ":")
     return mac if re.fullmatch(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}", mac) else None
+
+
+def layered(guest: Guest, folders: Iterable[str], pattern: str) -> tuple[str, ...]:
+    """The files of several folders as one, by name: the first folder that has a name wins, or masks it.
+
+    So systemd, netplan and NetworkManager read /etc over /usr/lib; what stands in /run is made at boot.
+    """
+    found: dict[str, str] = {}
+    for folder in folders:
+        for path in guest.glob(f"{folder}/{pattern}"):
+            found.setdefault(posixpath.basename(path), path)
+    return tuple(found[name] for name in sorted(found) if not is_masked(guest, found[name]))
+
+
+def is_masked(guest: Guest, path: str) -> bool:
+    """A link to /dev/null, one that leads nowhere, an empty file, or no file at all."""
+    link = guest.stat(path, follow=False)
+    if link is None or link.target == "/dev/null":
+        return True
+    stat = guest.stat(path)
+    return stat is None or stat.kind is not Kind.FILE or stat.size == 0
+
+
+def unit_enabled(guest: Guest, unit: str) -> bool:
+    """Whether something wants a systemd unit, by the administrator's links or the distribution's."""
+    folders: Sequence[str] = ("/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
+    masked = guest.stat(f"/etc/systemd/system/{unit}", follow=False)
+    if masked is not None and masked.target == "/dev/null":
+        return False
+    return any(guest.glob(f"{folder}/*.wants/{unit}") for folder in folders)

@@ -8,75 +8,19 @@ overlay: when it stops half way, the overlay is thrown away and the user's image
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from imgpatch.errors import RefusedError, VerifyError
+from imgpatch.files import Details, Files, Space
 from imgpatch.guest import Guest, Kind
+from imgpatch.labels import Labels, guest_labels
 from imgpatch.manifest import MANIFEST_PATH, DirectoryTimes, Manifest, Row, sha256
 from imgpatch.originals import kept_name
 from imgpatch.plan import Change, Plan, Rebuild
 
 METADATA_BLOCKS = 64
 """Blocks set aside on each file system for directories and for what the file system itself needs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Details:
-    """All that a file carries besides its contents.
-
-    Attributes:
-        mode: permission bits.
-        atime, mtime: nanoseconds since 1970.
-        xattrs: sorted name, value pairs; ACLs and the SELinux label are among them.
-    """
-
-    kind: Kind
-    mode: int
-    uid: int
-    gid: int
-    size: int
-    atime: int
-    mtime: int
-    xattrs: tuple[tuple[str, bytes], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Space:
-    """Room on the file system a path is on.
-
-    Attributes:
-        mountpoint: which file system it is.
-        inodes: free ones, None where the file system makes them as needed.
-    """
-
-    mountpoint: str
-    block_size: int
-    blocks: int
-    inodes: int | None
-
-
-class Files(Protocol):
-    """A guest's files, writable. Paths are real: no link is followed."""
-
-    def details(self, path: str) -> Details | None: ...
-    def sha256(self, path: str) -> str: ...
-    def create(self, path: str, data: bytes) -> None: ...
-    def set_details(self, path: str, details: Details) -> None: ...
-    def set_times(self, path: str, atime: int, mtime: int) -> None: ...
-    def unlock(self, path: str) -> str:
-        """Clears the lsattr(1) flags that forbid changing a file (`i`, `a`) and returns them."""
-
-    def lock(self, path: str, flags: str) -> None: ...
-    def rename(self, old: str, new: str) -> None: ...
-    def remove(self, path: str) -> None: ...
-    def mkdir(self, path: str) -> None: ...
-    def rmdir(self, path: str) -> None: ...
-    def space(self, path: str) -> Space: ...
-
-    def run(self, argv: Sequence[str]) -> str:
-        """Runs a program of the guest inside it, without a network; gives what it printed."""
 
 
 def commit(plan: Plan, guest: Guest, files: Files, suffix: str, *, edition: str) -> Manifest:
@@ -90,13 +34,19 @@ def commit(plan: Plan, guest: Guest, files: Files, suffix: str, *, edition: str)
     rows = [_row(change, old, suffix) for change in plan.changes]
     _refuse_taken_names(rows, old, files)
     _refuse_without_room(plan, files)
+    labels = guest_labels(guest)
+    folders = _existing_folders(plan, files)
+    locked = _unlock_all(folders, files)
+    for folder, details in folders.items():
+        manifest = _remember_times(folder, details, manifest)
     for change, row in zip(plan.changes, rows, strict=True):
-        manifest = _make_directories(change.path, files, manifest)
-        manifest = _write(change, row, old, files, manifest)
+        manifest = _make_directories(change.path, files, labels, manifest)
+        manifest = _write(change, row, old, files, labels, manifest)
     for rebuild in plan.rebuilds:
         manifest = _rebuild(rebuild, old, suffix, files, manifest)
-    manifest = _make_directories(MANIFEST_PATH, files, manifest)
-    _replace_file(MANIFEST_PATH, manifest.to_bytes(), files)
+    manifest = _make_directories(MANIFEST_PATH, files, labels, manifest)
+    _replace_file(MANIFEST_PATH, manifest.to_bytes(), files, labels)
+    _lock_all(locked, files)
     return manifest
 
 
@@ -116,11 +66,13 @@ def revert(guest: Guest, files: Files) -> Manifest:
             hint="give the image that `imgpatch apply` wrote",
         )
     _refuse_changed_since(manifest, files)
+    locked = _unlock_all([directory.path for directory in manifest.directories], files)
     for row in manifest.rows:
         if row.after is not None:
             files.unlock(row.path)
             files.remove(row.path)
         if row.kept is not None:
+            files.unlock(row.kept)
             files.rename(row.kept, row.path)
             if row.flags:
                 files.lock(row.path, row.flags)
@@ -129,6 +81,7 @@ def revert(guest: Guest, files: Files) -> Manifest:
         files.rmdir(path)
     for directory in manifest.directories:
         files.set_times(directory.path, directory.atime, directory.mtime)
+    _lock_all(locked, files)
     return manifest
 
 
@@ -139,6 +92,7 @@ def verify(plan: Plan, guest: Guest, files: Files) -> None:
         VerifyError: something is not as planned.
     """
     manifest = Manifest.read(guest)
+    labels = guest_labels(guest)
     wanted = {change.path: sha256(change.after) for change in plan.changes}
     for path in (*wanted, *(rebuild.path for rebuild in plan.rebuilds)):
         row = manifest.row(path)
@@ -149,6 +103,8 @@ def verify(plan: Plan, guest: Guest, files: Files) -> None:
             _verify_file(row.kept, row.before, files)
             if path in wanted:
                 _verify_attributes(row, files)
+        elif row.after is not None:
+            _verify_label(path, labels, files)
 
 
 def verify_reverted(manifest: Manifest, files: Files) -> None:
@@ -226,66 +182,92 @@ def _existing_parent(path: str, files: Files) -> str:
     return parent
 
 
-def _make_directories(path: str, files: Files, manifest: Manifest) -> Manifest:
-    """Makes the folders a path needs and remembers the times of those it will touch."""
-    parent = _existing_parent(path, files)
-    manifest = _remember_times(parent, files, manifest)
-    label = _label(files.details(parent))
-    missing = []
+def _existing_folders(plan: Plan, files: Files) -> Mapping[str, Details]:
+    """The folders that something will be put into: of each path the nearest one that exists."""
+    paths = [change.path for change in plan.changes]
+    paths += [rebuild.path for rebuild in plan.rebuilds]
+    folders = [_existing_parent(path, files) for path in (*paths, MANIFEST_PATH)]
+    if plan.rebuilds:
+        folders += TEMPORARY_FOLDERS
+    found = {folder: files.details(folder) for folder in dict.fromkeys(folders)}
+    return {folder: details for folder, details in found.items() if details is not None}
+
+
+def _unlock_all(paths: Iterable[str], files: Files) -> Mapping[str, str]:
+    """Clears what forbids changes (chattr(1) +i, +a) and gives the flags to set again."""
+    flags = {path: files.unlock(path) for path in paths}
+    return {path: found for path, found in flags.items() if found}
+
+
+def _lock_all(flags: Mapping[str, str], files: Files) -> None:
+    for path, found in flags.items():
+        files.lock(path, found)
+
+
+def _make_directories(path: str, files: Files, labels: Labels, manifest: Manifest) -> Manifest:
+    """Makes the folders a path needs."""
     folder = posixpath.dirname(path)
-    while folder != parent:
-        missing.append(folder)
-        folder = posixpath.dirname(folder)
-    for new in reversed(missing):
-        files.mkdir(new)
-        details = files.details(new)
-        if details is not None and label:
-            files.set_details(new, replace(details, xattrs=label))
-        manifest = replace(manifest, created_directories=(*manifest.created_directories, new))
+    details = files.details(folder)
+    if details is None:
+        manifest = _make_directories(folder, files, labels, manifest)
+        files.mkdir(folder)
+        _label_new(folder, files, labels)
+        manifest = replace(manifest, created_directories=(*manifest.created_directories, folder))
     return manifest
 
 
-def _remember_times(folder: str, files: Files, manifest: Manifest) -> Manifest:
-    details = files.details(folder)
-    known = folder in manifest.created_directories or any(d.path == folder for d in manifest.directories)
-    if details is None or known:
+def _remember_times(folder: str, details: Details, manifest: Manifest) -> Manifest:
+    if folder in manifest.created_directories or any(d.path == folder for d in manifest.directories):
         return manifest
     times = DirectoryTimes(folder, details.atime, details.mtime)
     return replace(manifest, directories=(*manifest.directories, times))
 
 
-def _label(details: Details | None) -> tuple[tuple[str, bytes], ...]:
-    """The SELinux label of a folder, which is what the kernel gives a new file in it."""
-    return tuple(x for x in (details.xattrs if details else ()) if x[0] == "security.selinux")
+def _label_new(path: str, files: Files, labels: Labels, *, mode: int | None = None, name: str = "") -> None:
+    """Gives what was just made its SELinux label, and its permissions where they are not yet right.
+
+    Args:
+        path: where it stands.
+        files: the guest's.
+        labels: what the policy says.
+        mode: permission bits; None leaves them.
+        name: the path it will have, where that is another.
+    """
+    details, folder = files.details(path), files.details(posixpath.dirname(path))
+    if details is None or folder is None:
+        return
+    label = labels.wanted(name or path, details.kind, folder.label)
+    wanted = replace(details, mode=details.mode if mode is None else mode)
+    wanted = wanted if label is None else wanted.with_label(label)
+    if wanted != details:
+        files.set_details(path, wanted)
 
 
-def _write(change: Change, row: Row, old: Manifest, files: Files, manifest: Manifest) -> Manifest:
+def _write(
+    change: Change, row: Row, old: Manifest, files: Files, labels: Labels, manifest: Manifest
+) -> Manifest:
     details = files.details(change.path)
     flags = "" if details is None else files.unlock(change.path)
-    if old.row(change.path) is None:
+    first = old.row(change.path) is None
+    if first:
         row = replace(row, flags=flags)
-    keeps_now = row.kept is not None and old.row(change.path) is None
-    if change.after is None:
-        if keeps_now and row.kept is not None:
-            files.rename(change.path, row.kept)
-        else:
-            files.remove(change.path)
-        return manifest.with_row(row)
     new = _beside(change.path)
-    files.create(new, change.after)
-    if details is None:
-        parent = files.details(posixpath.dirname(change.path))
-        created = files.details(new)
-        if created is not None:
-            xattrs = _label(parent) or created.xattrs
-            files.set_details(new, replace(created, mode=change.mode or 0o644, xattrs=xattrs))
-    else:
-        files.set_details(new, details)
-    if keeps_now and row.kept is not None:
+    if change.after is not None:
+        files.create(new, change.after)
+        if details is None:
+            _label_new(new, files, labels, mode=change.mode or 0o644, name=change.path)
+        else:
+            files.set_details(new, details)
+    if first and row.kept is not None:
         files.rename(change.path, row.kept)
-    files.rename(new, change.path)
-    if flags:
-        files.lock(change.path, flags)
+        if flags:
+            files.lock(row.kept, flags)
+    elif change.after is None:
+        files.remove(change.path)
+    if change.after is not None:
+        files.rename(new, change.path)
+        if flags:
+            files.lock(change.path, flags)
     return manifest.with_row(row)
 
 
@@ -293,31 +275,39 @@ TEMPORARY_FOLDERS = ("/tmp", "/var/tmp")  # noqa: S108  the guest's, which its t
 
 
 def _rebuild(rebuild: Rebuild, old: Manifest, suffix: str, files: Files, manifest: Manifest) -> Manifest:
-    """Moves the original aside and has the guest's own program make the file anew."""
-    for folder in (posixpath.dirname(rebuild.path), *TEMPORARY_FOLDERS):
-        manifest = _remember_times(folder, files, manifest)
+    """Moves the original aside and has the guest's own program make the file anew, with the same label."""
+    before = files.details(rebuild.path)
+    flags = files.unlock(rebuild.path)
     row = old.row(rebuild.path)
     if row is None:
         kept = kept_name(rebuild.path, suffix)
         _refuse_taken_names([Row(rebuild.path, kept, None, None, ())], old, files)
         rules = tuple(reason.rule for reason in rebuild.reasons)
-        row = Row(rebuild.path, kept, files.sha256(rebuild.path), None, rules, files.unlock(rebuild.path))
+        row = Row(rebuild.path, kept, files.sha256(rebuild.path), None, rules, flags)
         files.rename(rebuild.path, kept)
+        if flags:
+            files.lock(kept, flags)
     else:
         files.remove(rebuild.path)
     output = files.run(rebuild.argv)
-    if files.details(rebuild.path) is None:
+    after = files.details(rebuild.path)
+    if after is None:
         last = output.strip().split("\n")[-1]
         raise RefusedError(
             f"{rebuild.path}: {' '.join(rebuild.argv)} did not make it: {last or 'it said nothing'}",
             hint="nothing was published; without `--initramfs rebuild` no program of the guest is needed",
         )
+    if before is not None and before.label != after.label:
+        files.set_details(rebuild.path, after.with_label(before.label))
+    if flags:
+        files.lock(rebuild.path, flags)
     return manifest.with_row(replace(row, after=files.sha256(rebuild.path)))
 
 
-def _replace_file(path: str, data: bytes, files: Files) -> None:
+def _replace_file(path: str, data: bytes, files: Files, labels: Labels) -> None:
     new = _beside(path)
     files.create(new, data)
+    _label_new(new, files, labels, name=path)
     files.rename(new, path)
 
 
@@ -365,3 +355,13 @@ def _verify_attributes(row: Row, files: Files) -> None:
     for what, (now, before) in pairs.items():
         if now != before:
             raise VerifyError(f"{row.path}: {what} is {now!r}, the original's is {before!r}")
+
+
+def _verify_label(path: str, labels: Labels, files: Files) -> None:
+    """A created file has the label of the policy; without one is what is on a file system without any."""
+    details, folder = files.details(path), files.details(posixpath.dirname(path))
+    if details is None or folder is None or folder.label is None:
+        return
+    wanted = labels.wanted(path, Kind.FILE, folder.label)
+    if details.label != wanted:
+        raise VerifyError(f"{path}: SELinux label is {details.label!r}, {wanted!r} was wanted")

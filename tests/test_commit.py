@@ -6,13 +6,14 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from imgpatch.commit import Details, Space, commit, revert, verify
+from imgpatch.commit import commit, revert, verify
 from imgpatch.errors import RefusedError, VerifyError
+from imgpatch.files import Details, Space
 from imgpatch.guest import Guest, Kind, Stat
 from imgpatch.manifest import MANIFEST_PATH, Manifest
 from imgpatch.plan import Change, Plan, Reason, Rebuild
@@ -60,6 +61,9 @@ class DirectoryFiles:
     crash_at: int | None = None
     blocks: int = 1000
     writes: int = 0
+    xattrs: dict[int, tuple[tuple[str, bytes], ...]] = field(default_factory=dict)
+    flags: dict[int, str] = field(default_factory=dict)
+    """By inode, since both go with a file that is renamed."""
 
     def details(self, path: str) -> Details | None:
         host = self.tree.host(path)
@@ -68,38 +72,46 @@ class DirectoryFiles:
         raw = host.lstat()
         kind = Kind.DIRECTORY if stat.S_ISDIR(raw.st_mode) else Kind.FILE
         mode = stat.S_IMODE(raw.st_mode)
-        return Details(kind, mode, raw.st_uid, raw.st_gid, raw.st_size, raw.st_atime_ns, raw.st_mtime_ns)
+        times = (raw.st_atime_ns, raw.st_mtime_ns)
+        xattrs = self.xattrs.get(raw.st_ino, ())
+        return Details(kind, mode, raw.st_uid, raw.st_gid, raw.st_size, *times, xattrs)
 
     def sha256(self, path: str) -> str:
         return hashlib.sha256(self.tree.read(path)).hexdigest()
 
     def create(self, path: str, data: bytes) -> None:
-        self._write(lambda: self.tree.host(path).write_bytes(data))
+        self._write(lambda: self.tree.host(path).write_bytes(data), path)
+        self.xattrs.pop(self.inode(path), None)  # an inode of before, taken again
 
     def set_details(self, path: str, details: Details) -> None:
-        self._write(lambda: os.chmod(self.tree.host(path), details.mode))
+        self._write(lambda: os.chmod(self.tree.host(path), details.mode), path)
+        self.xattrs[self.inode(path)] = details.xattrs
         self.set_times(path, details.atime, details.mtime)
 
     def set_times(self, path: str, atime: int, mtime: int) -> None:
         self._write(lambda: os.utime(self.tree.host(path), ns=(atime, mtime)))
 
     def unlock(self, path: str) -> str:
-        return ""
+        return self.flags.pop(self.inode(path), "")
 
     def lock(self, path: str, flags: str) -> None:
-        raise AssertionError("no file here is immutable")
+        self.flags[self.inode(path)] = flags
 
     def rename(self, old: str, new: str) -> None:
-        self._write(lambda: os.rename(self.tree.host(old), self.tree.host(new)))
+        self._write(lambda: os.rename(self.tree.host(old), self.tree.host(new)), old, new)
 
     def remove(self, path: str) -> None:
-        self._write(lambda: os.unlink(self.tree.host(path)))
+        self._write(lambda: os.unlink(self.tree.host(path)), path)
 
     def mkdir(self, path: str) -> None:
-        self._write(lambda: os.mkdir(self.tree.host(path)))
+        self._write(lambda: os.mkdir(self.tree.host(path)), path)
+        self.xattrs.pop(self.inode(path), None)
 
     def rmdir(self, path: str) -> None:
-        self._write(lambda: os.rmdir(self.tree.host(path)))
+        self._write(lambda: os.rmdir(self.tree.host(path)), path)
+
+    def inode(self, path: str) -> int:
+        return self.tree.host(path).lstat().st_ino
 
     def space(self, path: str) -> Space:
         return Space("/", 4096, self.blocks, 1000)
@@ -109,7 +121,11 @@ class DirectoryFiles:
         self._write(lambda: self.tree.host(argv[1]).write_text(argv[2]) if argv[0] == "make" else None)
         return "make: no rule\n"
 
-    def _write(self, call: Callable[[], object]) -> None:
+    def _write(self, call: Callable[[], object], *paths: str) -> None:
+        """Refuses, as the kernel does, what concerns a locked path or an entry of a locked folder."""
+        for path in {*paths, *map(os.path.dirname, paths)}:
+            host = self.tree.host(path)
+            assert not host.exists() or host.lstat().st_ino not in self.flags, f"{path} is locked"
         self.writes += 1
         if self.writes == self.crash_at:
             raise CrashError
@@ -311,6 +327,54 @@ def test_a_rebuild_that_makes_nothing_is_refused(tree: DirectoryTree) -> None:
     plan = Plan((), (), (Rebuild("/boot/initrd", ("fail",), REASON),))
     with pytest.raises(RefusedError, match="/boot/initrd: fail did not make it: make: no rule"):
         commit(plan, guest_of(tree), DirectoryFiles(tree), SUFFIX, edition="2026")
+
+
+def test_locked_files_and_folders_are_locked_again(tree: DirectoryTree) -> None:
+    before = snapshot(tree.root)
+    files = DirectoryFiles(tree)
+    for path, flags in {"/etc": "a", "/etc/fstab": "i", "/etc/gone": "i", "/boot": "i"}.items():
+        files.lock(path, flags)
+    locked = dict(files.flags)
+    commit(full_plan(guest_of(tree)), guest_of(tree), files, SUFFIX, edition="2026")
+    for path in ("/etc/fstab", "/etc/fstab.imgpatch.orig", "/etc/gone.imgpatch.orig", "/boot"):
+        assert files.flags[files.inode(path)] == "i", path
+    commit(plan_for(guest_of(tree), fstab=b"again\n"), guest_of(tree), files, SUFFIX, edition="2026")
+    assert files.flags[files.inode("/etc/fstab")] == "i"
+    assert files.flags[files.inode("/etc")] == "a"
+    revert(guest_of(tree), files)
+    assert files.flags == locked
+    assert snapshot(tree.root) == before
+
+
+def test_what_is_created_gets_the_label_of_the_policy(tree: DirectoryTree) -> None:
+    contexts = "/etc/selinux/targeted/contexts/files/file_contexts"
+    for path, text in {
+        "/etc/selinux/config": "SELINUX=enforcing\nSELINUXTYPE=targeted\n",
+        contexts: "/.*\tx:default_t\n/var/lib(/.*)?\tx:var_lib_t\n/etc/dracut.*\t--\tx:dracut_t\n"
+        "/etc/dracut.*\t-d\t<<none>>\n",
+    }.items():
+        tree.host(path).parent.mkdir(parents=True, exist_ok=True)
+        tree.host(path).write_text(text)
+    files = DirectoryFiles(tree)
+    fstab = (("security.selinux", b"x:fstab_t\0"), ("user.note", b"mine"))
+    files.xattrs[files.inode("/etc/fstab")] = fstab
+    files.xattrs[files.inode("/etc")] = (("security.selinux", b"x:etc_t\0"),)
+    plan = full_plan(guest_of(tree))
+    commit(plan, guest_of(tree), files, SUFFIX, edition="2026")
+
+    def label(path: str) -> bytes | None:
+        details = files.details(path)
+        return None if details is None else details.label
+
+    assert files.xattrs[files.inode("/etc/fstab")] == fstab, "a changed file keeps its own"
+    assert files.xattrs[files.inode("/etc/fstab.imgpatch.orig")] == fstab
+    assert label("/etc/dracut.conf.d/imgpatch.conf") == b"x:dracut_t\0"
+    assert label("/etc/dracut.conf.d") == b"x:etc_t\0", "where the policy says nothing, its folder's"
+    assert label("/var/lib/imgpatch") == label(MANIFEST_PATH) == b"x:var_lib_t\0"
+    verify(plan, guest_of(tree), files)
+    files.xattrs[files.inode("/etc/dracut.conf.d/imgpatch.conf")] = (("security.selinux", b"x:etc_t\0"),)
+    with pytest.raises(VerifyError, match="SELinux label is"):
+        verify(plan, guest_of(tree), files)
 
 
 def test_no_crash_can_lose_the_bytes_of_an_original(tree: DirectoryTree) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from imgpatch.commit import Details, Space
+from imgpatch.files import Details, Space
 from imgpatch.guest import Guest, Kind, Stat
 from imgpatch.images.appliance import Appliance, ApplianceError, Drive, Settings, launch, scratch_file
 from imgpatch.images.layout import find_devices
@@ -138,14 +138,15 @@ class ApplianceTree:
 
 
 class ApplianceFiles:
-    """Writes for commit.py; see `commit.Files`."""
+    """Writes for commit.py; see `files.Files`."""
 
     def __init__(self, appliance: Appliance, types: Mapping[str, str]) -> None:
         self._appliance = appliance
         self._types = types
+        self._folders = {"/"}
 
     def details(self, path: str) -> Details | None:
-        raw = _lstatns(self._appliance, path)
+        raw = self._lstatns(path)
         if raw is None:
             return None
         xattrs: list[dict[str, Any]] = []
@@ -173,20 +174,29 @@ class ApplianceFiles:
         if _fstype(path, self._types) not in NO_ATTRIBUTES:
             self._appliance.chown(details.uid, details.gid, path)
             self._appliance.chmod(details.mode, path)
-            for name, value in details.xattrs:
-                self._appliance.lsetxattr(name, value, len(value), path)
+            self._set_xattrs(path, dict(details.xattrs))
         self.set_times(path, details.atime, details.mtime)
+
+    def _set_xattrs(self, path: str, wanted: Mapping[str, bytes]) -> None:
+        """A folder with a default ACL gives one to the file that is made in it: what is not wanted goes."""
+        found = {x["attrname"]: bytes(x["attrval"]) for x in self._appliance.lgetxattrs(path)}
+        for name in sorted(found.keys() - wanted.keys()):
+            self._appliance.lremovexattr(name, path)
+        for name, value in wanted.items():
+            if found.get(name) != value:
+                self._appliance.lsetxattr(name, value, len(value), path)
 
     def set_times(self, path: str, atime: int, mtime: int) -> None:
         self._appliance.utimens(path, *divmod(atime, 10**9), *divmod(mtime, 10**9))
 
     def unlock(self, path: str) -> str:
         """Setting a file's own times is refused only where a flag forbids it, and costs no program."""
-        details = self.details(path)
-        if details is None or _fstype(path, self._types) in NO_ATTRIBUTES:
+        raw = None if _fstype(path, self._types) in NO_ATTRIBUTES else self._lstatns(path)
+        if raw is None:
             return ""
+        times = [raw[f"st_{name}_{unit}"] for name in ("atime", "mtime") for unit in ("sec", "nsec")]
         try:
-            self.set_times(path, details.atime, details.mtime)
+            self._appliance.utimens(path, *times)
         except ApplianceError:
             flags = "".join(f for f in self._appliance.get_e2attrs(path) if f in "ia")
             if not flags:
@@ -208,11 +218,22 @@ class ApplianceFiles:
         self._appliance.mkdir_mode(path, 0o755)
 
     def rmdir(self, path: str) -> None:
+        self._folders.discard(path)
         self._appliance.rmdir(path)
 
     def run(self, argv: Sequence[str]) -> str:
         output: str = self._appliance.command(list(argv))
         return output
+
+    def _lstatns(self, path: str) -> dict[str, Any] | None:
+        """As the function of this name; a folder above is asked for once: nothing but `rmdir` takes it."""
+        parent = posixpath.dirname(path)
+        if parent not in self._folders:
+            above = self._lstatns(parent)
+            if above is None or not stat_bits.S_ISDIR(above["st_mode"]):
+                return None
+            self._folders.add(parent)
+        return _lstatns_in(self._appliance, parent, posixpath.basename(path))
 
     def space(self, path: str) -> Space:
         point = _mountpoint(path, self._types)
@@ -246,11 +267,15 @@ def _lstat(appliance: Appliance, path: str) -> Stat | None:
 
 def _lstatns(appliance: Appliance, path: str) -> dict[str, Any] | None:
     """None where nothing is; a name that is not UTF-8 cannot be passed to libguestfs, so it is not seen."""
-    if any("\ud800" <= char <= "\udfff" for char in path):
-        return None
     parent, name = posixpath.split(path)
     above = _lstatns(appliance, parent) if name else {"st_mode": stat_bits.S_IFDIR}
     if above is None or not stat_bits.S_ISDIR(above["st_mode"]):
+        return None
+    return _lstatns_in(appliance, parent, name)
+
+
+def _lstatns_in(appliance: Appliance, parent: str, name: str) -> dict[str, Any] | None:
+    if any("\ud800" <= char <= "\udfff" for char in parent + name):
         return None
     # lstatns raises for what is missing as for any other failure, and the bindings give no errno;
     # the list form answers with the inode -1.

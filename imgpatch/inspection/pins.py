@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from imgpatch.formats import ini
 from imgpatch.guest import Guest, Kind
-from imgpatch.inspection.stacks import Role, plain_mac, role_of_name
+from imgpatch.inspection.stacks import Role, layered, plain_mac, role_of_name
 
 LINKS = "/etc/systemd/network"
+LINK_FOLDERS = (LINKS, "/usr/local/lib/systemd/network", "/usr/lib/systemd/network", "/lib/systemd/network")
+"""Where udev finds .link files, whether or not systemd-networkd runs; the first that has a name wins."""
 RULES = "/etc/udev/rules.d"
 _TERM = re.compile(r'([A-Z_]+(?:\{[^}]*\})?)\s*(==|!=|:=|\+=|-=|=)\s*"([^"]*)"')
 
@@ -80,12 +83,25 @@ def _rule(path: str, start: int, lines: list[str]) -> Pin | None:
     return Pin(path, start + 1, len(lines), mac, name)
 
 
+def links(guest: Guest) -> dict[str, tuple[ini.Line, ...]]:
+    """The .link files that are in force."""
+    paths = layered(guest, LINK_FOLDERS, "*.link")
+    return {path: ini.parse(guest.text(path) or "", ini.Dialect.SYSTEMD) for path in paths}
+
+
+def is_shipped(guest: Guest, path: str) -> bool:
+    """Whether a package has a .link file of this name: taking away the one in /etc would bring that back."""
+    return any(guest.exists(f"{folder}/{posixpath.basename(path)}") for folder in LINK_FOLDERS[1:])
+
+
+def is_wired(lines: Sequence[ini.Line]) -> bool:
+    types = ini.values(lines, "Match", "Type")
+    wired = not types or any(t in {"ether", "*"} for text in types for t in text.split())
+    return wired and any(line.section == "Match" and line.key for line in lines)
+
+
 def _links(guest: Guest) -> Iterator[Pin]:
-    for path in guest.glob(f"{LINKS}/*.link"):
-        stat = guest.stat(path)
-        if stat is None or stat.kind is not Kind.FILE:
-            continue
-        lines = ini.parse(guest.text(path) or "", ini.Dialect.SYSTEMD)
+    for path, lines in links(guest).items():
         name = "".join(ini.values(lines, "Link", "Name")[-1:])
         words = [
             w
@@ -93,7 +109,5 @@ def _links(guest: Guest) -> Iterator[Pin]:
             for v in ini.values(lines, "Match", k)
             for w in v.split()
         ]
-        types = ini.values(lines, "Match", "Type")
-        wired = not types or any(t in {"ether", "*"} for text in types for t in text.split())
-        if name and wired and any(line.section == "Match" and line.key for line in lines):
+        if name and is_wired(lines):
             yield Pin(path, 0, 0, next((m for m in map(plain_mac, words) if m), None), name)

@@ -6,12 +6,15 @@ each network stack follows in its own transform, by the same renames.
 
 from __future__ import annotations
 
+import fnmatch
+import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from imgpatch.formats import ini
 from imgpatch.guest import Guest, Kind
-from imgpatch.inspection import Inspection
+from imgpatch.inspection import Inspection, pins
 from imgpatch.inspection.network import EC2_NAME, Network, renamed
 from imgpatch.inspection.stacks import is_pattern, kernel_index
 from imgpatch.plan import OWN_RULE, Context, Edit, Note, NoteKind, Reason
@@ -68,7 +71,8 @@ def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
         )
         return
     yield from _released_rules(guest, network)
-    yield from _removed_links(network)
+    yield from _removed_links(guest, network)
+    yield from _own_macs(guest, network)
     for stack in network.stacks:
         if stack in {"ifcfg", "wicked"}:
             yield Note(
@@ -137,10 +141,42 @@ def _released_rules(guest: Guest, network: Network) -> Iterator[Edit]:
             yield Edit(path, "\n".join(lines).encode("utf-8", "surrogateescape"), tuple(reasons))
 
 
-def _removed_links(network: Network) -> Iterator[Edit]:
+def _removed_links(guest: Guest, network: Network) -> Iterator[Edit]:
     for pin in network.pins:
-        if not pin.line:
-            why = f"it names an interface {pin.name} by {'its MAC address' if pin.mac else 'what it is'}"
-            yield Edit(
-                pin.path, None, (Reason("R-66", f"{why}; the one NIC of EC2 is to be called {EC2_NAME}"),)
+        if pin.line:
+            continue
+        why = f"it names an interface {pin.name} by {'its MAC address' if pin.mac else 'what it is'}"
+        reason = Reason("R-66", f"{why}; the one NIC of EC2 is to be called {EC2_NAME}")
+        if pins.is_shipped(guest, pin.path):  # without a file in /etc that of the package would count
+            yield _without(
+                guest, pin.path, lambda line: line.section == "Link" and line.key == "Name", reason
             )
+        else:
+            yield Edit(pin.path, None, (reason,))
+
+
+def _own_macs(guest: Guest, network: Network) -> Iterator[Edit]:
+    """No .link file gives EC2's NIC, or a bridge on it, another MAC address."""
+    named = {pin.path for pin in network.pins}
+    for path, lines in pins.links(guest).items():
+        patterns = [w for text in ini.values(lines, "Match", "OriginalName") for w in text.split()]
+        here = not patterns or any(
+            fnmatch.fnmatchcase(n, p) for n in (EC2_NAME, *network.places) for p in patterns
+        )
+        if path in named or not here or not pins.is_wired(lines) or not any(map(_gives_mac, lines)):
+            continue
+        reason = Reason(OWN_RULE, "EC2 lets no other MAC address through than its own NIC's")
+        yield _without(guest, path, _gives_mac, reason)
+
+
+def _gives_mac(line: ini.Line) -> bool:
+    policy = line.key == "MACAddressPolicy" and line.value.lower() == "random"
+    return line.section == "Link" and (line.key == "MACAddress" or policy)
+
+
+def _without(guest: Guest, path: str, unwanted: Callable[[ini.Line], bool], reason: Reason) -> Edit:
+    """A .link file less some lines, in /etc."""
+    lines = pins.links(guest)[path]
+    text = ini.unparse(line for line in lines if not unwanted(line))
+    name = f"{pins.LINKS}/{posixpath.basename(path)}"
+    return Edit(name, text.encode("utf-8", "surrogateescape"), (reason,))

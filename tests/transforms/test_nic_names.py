@@ -141,3 +141,34 @@ def test_a_bridge_on_the_nic_keeps_the_nics_mac_address() -> None:
     (change,) = plan(guest(files)).changes
     assert change.path == "/etc/systemd/network/10-imgpatch-br0.link"
     assert change.after == b"[Match]\nOriginalName=br0\n\n[Link]\nMACAddressPolicy=none\n"
+
+
+SHIPPED_LINK = "/usr/lib/systemd/network/10-lan.link"
+OWN_LINK = "/etc/systemd/network/10-lan.link"
+LINK = "[Match]\nMACAddress=00:50:56:aa:bb:cc\n[Link]\nName=lan0\nMTUBytes=9000\n"
+
+
+@pytest.mark.parametrize("files", [{SHIPPED_LINK: LINK}, {SHIPPED_LINK: "[Link]\nName=x\n", OWN_LINK: LINK}])
+def test_a_link_file_of_a_package_is_shadowed_without_the_name(files: dict[str, str]) -> None:
+    (change,) = plan(guest(files)).changes
+    assert (change.path, change.after) == (OWN_LINK, LINK.replace("Name=lan0\n", "").encode())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "[Match]\nOriginalName=*\n[Link]\nMACAddressPolicy=random\nMTUBytes=1400\n",
+            "[Match]\nOriginalName=*\n[Link]\nMTUBytes=1400\n",
+        ),
+        (
+            "[Match]\nType=ether\n[Link]\nMACAddress=02:00:00:00:00:01\n",
+            "[Match]\nType=ether\n[Link]\n",
+        ),
+        ("[Match]\nType=wlan\n[Link]\nMACAddressPolicy=random\n", None),
+        ("[Match]\nOriginalName=tap*\n[Link]\nMACAddressPolicy=random\n", None),
+        ("[Match]\nOriginalName=*\n[Link]\nMACAddressPolicy=persistent\n", None),
+    ],
+)
+def test_a_link_file_gives_the_nic_no_other_mac_address(text: str, expected: str | None) -> None:
+    assert after({OWN_LINK: text, INTERFACES: DHCP.format("eth0")}) == (expected or text)

@@ -231,7 +231,7 @@ def _renames(nics: Sequence[str], topology: Topology) -> dict[str, str]:
 
 def _stacks(guest: Guest, found: Iterable[Interface]) -> tuple[str, ...]:
     stacks = {interface.stack for interface in found}
-    if netplan.files(guest):
+    if any(path.startswith(f"{netplan.FOLDER}/") for path in netplan.files(guest)):
         stacks.add(netplan.STACK)
     if ifupdown.files(guest):
         stacks.add(ifupdown.STACK)

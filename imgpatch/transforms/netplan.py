@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from imgpatch.errors import FormatError
@@ -15,11 +16,12 @@ from imgpatch.inspection.stacks import is_pattern, netplan
 from imgpatch.plan import OWN_RULE, Context, Edit, Note, NoteKind, Reason
 from imgpatch.transforms.networkmanager import ADDRESSING, NO_ADDRESS
 from imgpatch.transforms.nic_names import Names, new_names
+from imgpatch.transforms.resolv_conf import is_lost
 
 _ON_NICS = ("ethernets", "bonds", "bridges", "vlans")
 _ROUTES = ("routes", "routing-policy")
 _OVERRIDES = ("dhcp4-overrides", "dhcp6-overrides")
-_REFUSES_DHCP = ("use-dns", "use-routes")
+_NOT_AT_BOOT = frozenset({"manual", "off"})
 _NAME_KEYS = ("path-cost", "port-priority")
 
 
@@ -85,7 +87,16 @@ def _edited(
             yield Note(NoteKind.WARNING, "M-06", f"{path}: {error}; the file is left as it is")
             continue
         if after.text != document.text:
-            yield Edit(path, after.text.encode("utf-8", "surrogateescape"), tuple(state.reasons))
+            yield _edit(path, after, state.reasons)
+
+
+def _edit(path: str, after: Document, reasons: Sequence[Reason]) -> Edit:
+    data = after.text.encode("utf-8", "surrogateescape")
+    target = netplan.override(path) if path.startswith(netplan.VENDOR_FOLDERS) else path
+    if target == path:
+        return Edit(path, data, tuple(reasons))
+    why = f"{path} belongs to a package and stays as it is; a file of its name in /etc takes its place"
+    return Edit(target, data, (*reasons, Reason(OWN_RULE, why)), mode=0o600)  # netplan warns of other modes
 
 
 def _is_version_1(guest: Guest, path: str) -> bool:
@@ -173,9 +184,16 @@ def _definition(document: Document, path: netplan.Definition, place: Place, stat
             )
             state.say("M-07" if name != "macaddress" else OWN_RULE, (*path, name), why)
             document = _without(document, (*path, name), place)
-    if static or key in state.static:
+    servers = static or key in state.static or (place.primary and _has_lost_servers(before))
+    if servers:
         document = _without_servers(document, path, state)
-        document = _without_refusals(document, path, place, state)
+    if place.dhcp:
+        routes = static or key in state.static or place.primary
+        refused = ("use-dns",) * servers + ("use-routes",) * routes
+        document = _without_refusals(document, path, refused, state)
+    if place.primary and before.get("activation-mode") in _NOT_AT_BOOT:
+        state.say("M-08", (*path, "activation-mode"), "would leave EC2's one NIC down at boot")
+        document = _without(document, (*path, "activation-mode"), place)
     document = _passthrough(document, path, place, state)
     return _matched(document, path, state)
 
@@ -221,13 +239,20 @@ def _without_servers(document: Document, path: Path, state: _State) -> Document:
     return _without(document, servers, None)
 
 
-def _without_refusals(document: Document, path: Path, place: Place, state: _State) -> Document:
-    for overrides in _OVERRIDES:
-        for key in _REFUSES_DHCP:
-            said = document.mapping((*path, overrides)).get(key)
-            if place.dhcp and isinstance(said, str) and not netplan.is_true(said):
-                state.say("M-07", (*path, overrides, key), "would leave it without what was static")
-                document = document.set_scalar((*path, overrides, key), "true")
+def _has_lost_servers(definition: Mapping[str, Value]) -> bool:
+    """DHCP's name servers are refused, and its own cannot be reached from EC2."""
+    overrides = (netplan.as_mapping(definition.get(key)) for key in _OVERRIDES)
+    refused = any(isinstance(o.get("use-dns"), str) and not netplan.is_true(o["use-dns"]) for o in overrides)
+    servers = netplan.words(netplan.as_mapping(definition.get("nameservers")).get("addresses"))
+    return refused and all(map(is_lost, servers))
+
+
+def _without_refusals(document: Document, path: Path, refused: Iterable[str], state: _State) -> Document:
+    for overrides, key in itertools.product(_OVERRIDES, refused):
+        said = document.mapping((*path, overrides)).get(key)
+        if isinstance(said, str) and not netplan.is_true(said):
+            state.say("M-07", (*path, overrides, key), "would leave it without what was static")
+            document = document.set_scalar((*path, overrides, key), "true")
     return document
 
 

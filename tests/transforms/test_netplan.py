@@ -235,3 +235,68 @@ def test_netplan_makes_a_dhcp_client_of_eth0(tmp_path: Path, renderer: str) -> N
         assert "interface-name=eth0" in made
         assert "[ipv4]\nmethod=auto" in made
     assert "10.0.0" not in made
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("activation-mode: manual, dhcp4: true", "dhcp4: true"),
+        ("dhcp4: true, critical: true, optional: true", "dhcp4: true, critical: true, optional: true"),
+        (
+            "dhcp4: true, dhcp4-overrides: {use-routes: no}, routes: [{to: default, via: 10.0.0.1}]",
+            "dhcp4: true, dhcp4-overrides: {use-routes: true}",
+        ),
+        (
+            "dhcp4: true, dhcp4-overrides: {use-dns: no, use-mtu: no}, nameservers: {addresses: [10.0.0.2]}",
+            "dhcp4: true, dhcp4-overrides: {use-dns: true, use-mtu: no}",
+        ),
+        (
+            "dhcp4: true, dhcp4-overrides: {use-dns: no}, nameservers: {addresses: [8.8.8.8]}",
+            "dhcp4: true, dhcp4-overrides: {use-dns: no}, nameservers: {addresses: [8.8.8.8]}",
+        ),
+        ("dhcp4: true, link-local: [], accept-ra: no", "dhcp4: true, link-local: [], accept-ra: no"),
+        ("dhcp4: true, openvswitch: {}", "dhcp4: true, openvswitch: {}"),
+        (
+            "match: {driver: [vmxnet3, e1000]}, addresses: [1.2.3.4/24]",
+            "dhcp4: true, match: {name: eth0}",
+        ),
+    ],
+)
+def test_the_one_nic_comes_up_and_believes_dhcp(text: str, expected: str) -> None:
+    assert after({FILE: ethernets(f"    eth0: {{{text}}}\n")}) == ethernets(f"    eth0: {{{expected}}}\n")
+
+
+OTHERS = """\
+  wifis:
+    wlan0: {dhcp4: true, access-points: {home: {password: secret12}}}
+  modems:
+    wwan0: {apn: internet}
+  tunnels:
+    gre1: {mode: gre, local: 10.0.0.5, remote: 10.0.0.6, addresses: [10.9.9.1/24]}
+  vrfs:
+    blue: {table: 1000, interfaces: [gre1], routes: [{to: default, via: 10.9.9.2}]}
+"""
+
+
+def test_wireless_modems_tunnels_and_vrfs_stay() -> None:
+    text = ethernets("    eth0: {dhcp4: true}\n" + OTHERS)
+    assert after({FILE: text}) == text
+
+
+SHIPPED = "/usr/lib/netplan/50-lan.yaml"
+OWN = "/etc/netplan/50-lan.yaml"
+
+
+def test_what_a_package_ships_is_shadowed_in_etc() -> None:
+    (change,) = plan(guest({SHIPPED: STATIC})).changes
+    assert (change.path, change.after, change.mode) == (OWN, DHCP.encode(), 0o600)
+    assert any("belongs to a package" in reason.text for reason in change.reasons)
+
+
+@pytest.mark.parametrize("links", [{OWN: "/dev/null"}, {}])
+def test_a_file_in_etc_takes_the_place_of_a_packages_or_masks_it(links: dict[str, str]) -> None:
+    files = {SHIPPED: STATIC, FILE: ethernets("    ens9: {dhcp4: true}\n")} | (
+        {} if links else {OWN: "# none\n"}
+    )
+    (change,) = plan(guest(files, links)).changes
+    assert (change.path, change.after) == (FILE, ethernets("    eth0: {dhcp4: true}\n").encode())

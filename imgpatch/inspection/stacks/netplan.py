@@ -1,4 +1,4 @@
-"""netplan: /etc/netplan/*.yaml, one definition an interface (netplan-yaml)."""
+"""netplan: *.yaml in /etc/netplan over /usr/lib/netplan, one definition an interface (netplan-yaml)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from imgpatch.errors import FormatError
 from imgpatch.formats.netplan import TRUE, Document, Value, parse
 from imgpatch.guest import Guest
-from imgpatch.inspection.stacks import Interface, Role, plain_mac
+from imgpatch.inspection.stacks import Interface, Role, layered, plain_mac
 
 STACK = "netplan"
 FOLDER = "/etc/netplan"
+VENDOR_FOLDERS = ("/usr/lib/netplan", "/lib/netplan")
 ROLES = {
     "ethernets": Role.NIC,
     "bridges": Role.BRIDGE,
@@ -31,7 +32,13 @@ Definition = tuple[str, str, str]
 
 def files(guest: Guest) -> tuple[str, ...]:
     """In the order of their names; a later file adds to and overrides the ones before it."""
-    return tuple(guest.glob(f"{FOLDER}/*.yaml"))
+    return layered(guest, (FOLDER, *VENDOR_FOLDERS), "*.yaml")
+
+
+def override(path: str) -> str:
+    """The file in /etc that takes the place of one of a package."""
+    folder = next((f for f in VENDOR_FOLDERS if path.startswith(f"{f}/")), FOLDER)
+    return f"{FOLDER}{path.removeprefix(folder)}"
 
 
 def read(guest: Guest, path: str) -> Document | None:

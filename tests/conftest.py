@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,3 +31,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         guest = getattr(item, "callspec", None) and item.callspec.params.get("patched")  # type: ignore[attr-defined]
         if guest:
             item.add_marker(pytest.mark.xdist_group(guest.name))
+
+
+@pytest.fixture
+def signals_arrive() -> Iterator[None]:
+    """A shell starts what it puts in the background with SIGINT ignored, and imgpatch leaves that so."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

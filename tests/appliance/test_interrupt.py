@@ -15,7 +15,7 @@ import pytest
 from tests.appliance.machines import small_disk
 from tests.appliance.processes import Marked
 
-pytestmark = pytest.mark.appliance
+pytestmark = [pytest.mark.appliance, pytest.mark.usefixtures("signals_arrive")]
 
 LAUNCHES_WITHIN = 30.0
 ENDS_WITHIN = 10.0

@@ -53,6 +53,7 @@ def test_a_link_with_the_name_of_a_work_folder_is_not_followed(tmp_path: Path) -
     assert (precious / "lock").exists()
 
 
+@pytest.mark.usefixtures("signals_arrive")
 def test_signals_wait_until_the_end() -> None:
     done = False
     with pytest.raises(KeyboardInterrupt), durable.signals_held():  # noqa: PT012

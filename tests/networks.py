@@ -24,6 +24,7 @@ from imgpatch.transforms import (
     nic_mentions,
     nic_names,
     resolv_conf,
+    wicked,
 )
 
 CORPORA = Path(__file__).parents[1] / ".." / "shared" / "corpora" / "config"
@@ -33,6 +34,7 @@ MODULES: tuple[ModuleType, ...] = (
     networkd,
     netplan,
     networkmanager,
+    wicked,
     bridge_macs,
     resolv_conf,
     nic_mentions,

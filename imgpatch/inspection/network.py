@@ -21,13 +21,13 @@ from imgpatch.inspection.stacks import (
     networkd,
     networkmanager,
     role_of_name,
+    wicked,
 )
 
 EC2_NAME = "eth0"
 EC2_PATTERN = "eth*"
 _OTHER_STACKS = {
     "ifcfg": "/etc/sysconfig/network-scripts/ifcfg-*",
-    "wicked": "/etc/sysconfig/network/ifcfg-*",
 }
 
 
@@ -87,7 +87,7 @@ class Network:
 def inspect_network(guest: Guest) -> Network:
     pins = find_pins(guest)
     found = [*ifupdown.interfaces(guest), *networkd.interfaces(guest), *netplan.interfaces(guest)]
-    found += networkmanager.interfaces(guest)
+    found += [*networkmanager.interfaces(guest), *wicked.interfaces(guest)]
     topology = Topology(found, {pin.mac: pin.name for pin in pins if pin.mac})
     nics = topology.nics()
     return Network(
@@ -239,10 +239,13 @@ def _stacks(guest: Guest, found: Iterable[Interface]) -> tuple[str, ...]:
         stacks.add(networkmanager.STACK)
     if networkd.is_enabled(guest):
         stacks.add(networkd.STACK)
+    if wicked.is_active(guest):
+        stacks.add(wicked.STACK)
     for stack, pattern in _OTHER_STACKS.items():
         if any(not path.endswith("-lo") for path in guest.glob(pattern)):
             stacks.add(stack)
-    order = (ifupdown.STACK, networkd.STACK, netplan.STACK, networkmanager.STACK, *_OTHER_STACKS)
+    own = (ifupdown.STACK, networkd.STACK, netplan.STACK, networkmanager.STACK)
+    order = (*own, *_OTHER_STACKS, wicked.STACK)
     return tuple(stack for stack in order if stack in stacks)
 
 

@@ -17,6 +17,7 @@ from imgpatch.transforms import (
     nic_mentions,
     nic_names,
     resolv_conf,
+    wicked,
 )
 
 TRANSFORMS: tuple[Transform, ...] = (
@@ -26,6 +27,7 @@ TRANSFORMS: tuple[Transform, ...] = (
     networkd,
     netplan,
     networkmanager,
+    wicked,
     bridge_macs,
     resolv_conf,
     nic_mentions,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from imgpatch.guest import Guest, Kind
 from imgpatch.inspection import Inspection
-from imgpatch.inspection.stacks import ifupdown, netplan, networkd, networkmanager
+from imgpatch.inspection.stacks import ifupdown, netplan, networkd, networkmanager, wicked
 from imgpatch.plan import Context, Edit, Note, NoteKind
 from imgpatch.transforms.nic_names import new_names
 
@@ -33,6 +33,8 @@ PLACES = (
     "/etc/rc.local",
     "/etc/shorewall/*",
     "/etc/sysconfig/*",
+    "/etc/sysconfig/network/if-*.d/*",
+    "/etc/sysconfig/network/scripts/*",
     "/etc/ufw/*",
     "/etc/snmp/*",
 )
@@ -51,6 +53,7 @@ def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
         *networkd.files(guest),
         *netplan.files(guest),
         *networkmanager.files(guest),
+        *wicked.files(guest),
     }
     for path in dict.fromkeys(path for place in PLACES for path in guest.glob(place)):
         stat = guest.stat(path)

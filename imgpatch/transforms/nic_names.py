@@ -74,7 +74,7 @@ def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
     yield from _removed_links(guest, network)
     yield from _own_macs(guest, network)
     for stack in network.stacks:
-        if stack in {"ifcfg", "wicked"}:
+        if stack == "ifcfg":
             yield Note(
                 NoteKind.WARNING,
                 "M-06",

@@ -17,6 +17,7 @@ _RUN = re.compile(r"[^\\'\"`$(){} \t\r\n;&|<>]+")
 _BLANKS = re.compile(r"(?:[ \t\r]|\\\n)+")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?=)")
 _REFERENCE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
+_ANSI_QUOTED = re.compile(r"\$'(?:[^'\\]|\\.)*'", re.DOTALL)
 _SAFE_BARE = re.compile(r"[A-Za-z0-9_./:=,+@%^-]*")
 _CLOSED_BY = {"if": "fi", "case": "esac", "for": "done", "while": "done", "until": "done", "{": "}", "(": ")"}
 _SEPARATORS = frozenset("\n;&|<>()")
@@ -232,7 +233,7 @@ def _mapped(raw: str, change: Callable[[str], str | None]) -> str:
         body = body[: len(body) - len(tail)]
         quoting = any(char in body for char in "\"'\\$`")
         new = change(body) if body and not quoting else body
-        if new is None and not head and not tail and out:
+        if new is None and not head and out:
             out.pop()  # the blank before it goes with the word
         out.append(head + (new or "") + tail)
     return "".join(out)
@@ -337,6 +338,11 @@ def _word_end(text: str, pos: int, inside: list[str], *, once: bool = False) -> 
             return pos
         if char == "\\":
             pos += 2
+        elif top != '"' and text.startswith("$'", pos):
+            ansi = _ANSI_QUOTED.match(text, pos)
+            if ansi is None:
+                return None
+            pos = ansi.end()
         elif char == "'" and top != '"':
             end = text.find("'", pos + 1)
             if end < 0:

@@ -12,7 +12,7 @@ import posixpath
 from collections.abc import Iterable, Iterator
 
 from imgpatch.errors import FormatError
-from imgpatch.formats import grubcfg, grubenv, grublegacy
+from imgpatch.formats import grubcfg, grubenv
 from imgpatch.guest import Guest
 from imgpatch.inspection import Inspection
 from imgpatch.inspection.bootloader import (
@@ -20,7 +20,6 @@ from imgpatch.inspection.bootloader import (
     BootEntry,
     boot_entries,
     default_entry,
-    legacy_default,
     menu,
     timeout_of,
 )
@@ -29,8 +28,9 @@ from imgpatch.inspection.grub_script import Menu
 from imgpatch.plan import Context, Edit, Note, NoteKind, Reason
 from imgpatch.transforms.default_kernel import Choice, boots_the_same, choose
 from imgpatch.transforms.draft import Draft
+from imgpatch.transforms.grub_legacy import settle_legacy
 from imgpatch.transforms.grub_mkconfig import settle_defaults
-from imgpatch.transforms.grub_timeout import KEPT_TIMEOUTS, TIMEOUT, fitting, with_timeouts
+from imgpatch.transforms.grub_timeout import KEPT_TIMEOUTS, TIMEOUT, with_timeouts
 
 RULE = "M-09"
 _ONE_SITUATION = ("recordfail", "menu_auto_hide", "menu_show_once")
@@ -48,7 +48,7 @@ def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
         return
     draft = Draft(guest)
     if bootloader.kind != GRUB2:
-        yield from _legacy(draft, bootloader.configs[0], context)
+        yield from settle_legacy(draft, bootloader.configs, context)
         yield from draft.edits()
         return
     for number, config in enumerate(bootloader.configs):
@@ -159,24 +159,3 @@ def _with_line(text: str, line: str) -> str:
     newline = "\r\n" if "\r\n" in text else "\n"
     gap = newline if start == len(text) and text and not text.endswith("\n") else ""
     return f"{text[:start]}{gap}{line}{newline}{text[start:]}"
-
-
-# --- GRUB legacy -------------------------------------------------------------------------------------
-
-
-def _legacy(draft: Draft, config: str, context: Context) -> Iterator[Note]:
-    bootloader = context.inspection.bootloader
-    lines = grublegacy.parse(draft.guest.text(config) or "")
-    if bootloader is None:
-        return
-    choice = choose(draft.guest, context.inspection, context.target, bootloader.entries, bootloader.default)
-    if choice.warning is not None:
-        yield Note(NoteKind.WARNING, RULE, f"{config}: {choice.warning}")
-    entry = choice.entry
-    if entry is not None and str(legacy_default(draft.guest, config, lines)) != entry.position:
-        lines = grublegacy.with_setting(lines, "default", entry.position)
-        draft.put(config, grublegacy.unparse(lines), Reason(RULE, f"default {entry.position}: {choice.why}"))
-    value = grublegacy.setting(lines, "timeout")
-    if value is None or fitting(value) != value:
-        lines = grublegacy.with_setting(lines, "timeout", str(TIMEOUT))
-        draft.put(config, grublegacy.unparse(lines), Reason(RULE, f"timeout {TIMEOUT} instead of {value}"))

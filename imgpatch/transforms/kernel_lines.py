@@ -74,7 +74,7 @@ def _variable_pieces(command: Command, arguments: Arguments) -> Pieces:
 
 
 def in_menu_lst(text: str, arguments: Arguments) -> str:
-    """GRUB legacy's menu likewise, and Debian's `# kopt=` from which update-grub makes new lines."""
+    """GRUB legacy's menu likewise, and Debian's settings from which update-grub makes new lines."""
     lines = grublegacy.parse(text)
     with_initrd = {line.entry for line in lines if line.command == "initrd"}
     modules = [line.entry for line in lines if line.command == "module"]
@@ -85,8 +85,11 @@ def in_menu_lst(text: str, arguments: Arguments) -> str:
 
 
 def _legacy_line(line: grublegacy.Line, arguments: Arguments, *, initrd: bool) -> grublegacy.Line:
-    if line.command.startswith(("kopt", "xenkopt")):
-        return replace(line, value=arguments.line(line.value, initrd=True))
+    if line.command and line.lead.startswith(
+        "#"
+    ):  # Debian's settings: what is added to kopt is in every line made of it
+        add = line.command.startswith("kopt")
+        return replace(line, value=arguments.line(line.value, initrd=True, add=add))
     cut = cmdline.after_first(line.value)
     file, rest = line.value[:cut], line.value[cut:]
     open_quote = line.value.count('"') % 2

@@ -234,46 +234,6 @@ def test_timeouts() -> None:
     assert timeout(hidden) == (0, "hidden")
 
 
-def test_grub_legacy() -> None:
-    menu = """default=1
-timeout 5
-hiddenmenu
-title memtest
-kernel --type=netbsd /memtest
-title Red Hat (2.6.18)
-\troot (hd0,0)
-\tkernel /vmlinuz-2.6.18 ro root=/dev/VolGroup00/LogVol00
-\tinitrd /initrd-2.6.18.img
-title Xen
-\tkernel (hd0,0)/xen.gz dom0_mem=1G
-\tmodule /vmlinuz-xen ro root=LABEL=/
-\tmodule /initrd-xen.img
-"""
-    of = guest(
-        {"/boot/grub/grub.conf": menu},
-        {"/": ROOT, "/boot": BOOT},
-        links={"/etc/grub.conf": "../boot/grub/grub.conf"},
-    )
-    found = bootloader(of)
-    assert (found.kind, found.configs, found.timeout) == ("grub-legacy", ("/boot/grub/grub.conf",), 5)
-    assert found.default is not None
-    assert found.default.kernel == "/boot/vmlinuz-2.6.18"
-    assert found.default.cmdline == "ro root=/dev/VolGroup00/LogVol00"
-    xen = found.entries[-1]
-    assert (xen.hypervisor, xen.kernel, xen.initrds) == (
-        "/boot/xen.gz",
-        "/boot/vmlinuz-xen",
-        ("/boot/initrd-xen.img",),
-    )
-
-
-def test_grub_legacy_saved_default_stands_in_a_file() -> None:
-    menu = "default saved\ntitle A\nkernel /a\ntitle B\nkernel /b\n"
-    found = bootloader(guest({"/boot/grub/menu.lst": menu, "/boot/grub/default": "1\n#\n#\n"}))
-    assert found.default is not None
-    assert found.default.title == "B"
-
-
 def test_no_grub_is_none() -> None:
     assert inspect_bootloader(guest({"/boot/extlinux/extlinux.conf": ""})) is None
     assert inspect_bootloader(guest({"/boot/grub/grub.cfg": "set timeout=5\n"})) is None

@@ -159,7 +159,7 @@ def test_words_are_changed_and_taken_out_where_they_stand() -> None:
     text = "L='root=/dev/sda1 quiet resume=/dev/sda5'\nM=\"resume=/dev/sda5\"\nN=x # resume=/dev/sda5\n"
     changes = {"root=/dev/sda1": "root=UUID=1", "resume=/dev/sda5": None}
     after = shellvars.with_words_mapped(text, lambda _, word: changes.get(word, word))
-    assert after == "L='root=UUID=1 quiet '\nM=\"\"\nN=x # resume=/dev/sda5\n"
+    assert after == "L='root=UUID=1 quiet'\nM=\"\"\nN=x # resume=/dev/sda5\n"
 
 
 def test_a_drop_in_builds_on_what_was_there() -> None:

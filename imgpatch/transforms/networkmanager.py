@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from imgpatch.formats import ini
 from imgpatch.guest import Guest
 from imgpatch.inspection import Inspection
 from imgpatch.inspection.network import EC2_NAME, Network, Place
 from imgpatch.inspection.stacks import Role, is_pattern, networkmanager
-from imgpatch.plan import OWN_RULE, Context, Edit, Note, Reason
+from imgpatch.plan import OWN_RULE, Context, Edit, Note, NoteKind, Reason
 from imgpatch.transforms.nic_names import Names, new_names
+from imgpatch.transforms.resolv_conf import is_lost
 
 CREATED = f"{networkmanager.FOLDER}/{EC2_NAME}.nmconnection"
 ADDRESSING = re.compile(
@@ -30,6 +31,8 @@ _NAME_KEYS = {
     ("connection", "controller"),
 }
 _HARDWARE_MATCH = frozenset({"path", "driver"})
+_REFUSES_ROUTES = frozenset({"never-default", "ignore-auto-routes", "route-table"})
+_FALSE = frozenset({"false", "0", "no"})
 _NONE_BY_DHCP = frozenset({"disabled", "link-local", "shared"})
 NO_ADDRESS = {"ipv4": "disabled", "ipv6": "ignore"}
 _CONNECTION = """\
@@ -56,6 +59,8 @@ class _State:
         name: the name of the NIC, where the file finds it by its MAC address now.
         dhcp: whether it asks for an address; a bridge or bond of NICs that EC2 does not have would
             wait for one.
+        servers: the name servers written here go, and DHCP's are taken.
+        autoconnect: nothing else brings the interface up at boot.
     """
 
     key: str
@@ -64,6 +69,8 @@ class _State:
     static: frozenset[str]
     name: str | None
     dhcp: bool
+    servers: bool
+    autoconnect: bool = False
     reasons: list[Reason] = field(default_factory=list)
 
     def say(self, rule: str, line: ini.Line, text: str) -> None:
@@ -79,19 +86,52 @@ def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
     names = new_names(context)
     files = {path: networkmanager.read(guest, path) for path in networkmanager.files(guest)}
     states = {path: _state(path, lines, network, names) for path, lines in files.items()}
+    for path in _brought_up(files, states, network):
+        if (state := states[path]) is not None:
+            states[path] = replace(state, autoconnect=True)
     addressed = {state.key for path, state in states.items() if state and _takes_address(files[path])}
     for path, lines in files.items():
         state = states[path]
         if state is None:
             continue
+        if any(line.section == "802-1x" for line in lines) and state.place.primary:
+            text = (
+                f"{path}: asks for 802.1X, which EC2's network does not speak; the connection cannot come up"
+            )
+            yield Note(NoteKind.WARNING, "M-08", text)
         after = _keyfile(lines, state)
         if state.key not in addressed:
             after = _with_address(after, state)
         if ini.unparse(after) != ini.unparse(lines):
-            yield Edit(path, ini.unparse(after).encode("utf-8", "surrogateescape"), tuple(state.reasons))
+            yield _edit(path, after, state.reasons)
     if not network.nics and network.stacks == (networkmanager.STACK,) and _no_default(guest):
         text = "no connection is there, and NetworkManager is told to make none by itself (no-auto-default=*)"
         yield Edit(CREATED, _CONNECTION.format(name=EC2_NAME).encode(), (Reason("M-08", text),), mode=0o600)
+
+
+def _edit(path: str, after: Sequence[ini.Line], reasons: Sequence[Reason]) -> Edit:
+    data = ini.unparse(after).encode("utf-8", "surrogateescape")
+    target = networkmanager.override(path)
+    if target == path:
+        return Edit(path, data, tuple(reasons))
+    why = f"{path} belongs to a package and stays as it is; a file of its name in /etc takes its place"
+    return Edit(target, data, (*reasons, Reason(OWN_RULE, why)), mode=0o600)  # others are refused
+
+
+def _brought_up(
+    files: Mapping[str, Sequence[ini.Line]], states: Mapping[str, _State | None], network: Network
+) -> Iterator[str]:
+    """One connection of each interface on the primary NIC that none of its connections brings up at boot."""
+    if network.nics and not set(network.nics[0].sources) <= set(files):
+        return
+    found: dict[str, list[str]] = {}
+    for path, state in states.items():
+        role = networkmanager.role_of(files[path])
+        if state is not None and state.place.primary and (state.place.dhcp or role is Role.NIC):
+            found.setdefault(state.key, []).append(path)
+    for paths in found.values():
+        if not any(networkmanager.starts(files[path]) for path in paths):
+            yield min(paths, key=lambda p: (not _takes_address(files[p]), -networkmanager.priority(files[p])))
 
 
 def _state(path: str, lines: Sequence[ini.Line], network: Network, names: Names) -> _State | None:
@@ -118,7 +158,15 @@ def _state(path: str, lines: Sequence[ini.Line], network: Network, names: Names)
         frozenset(f for f in ("ipv4", "ipv6") if networkmanager.is_static(lines, f)),
         None if name or ":" in new or "/" in new or is_pattern(new) else new,
         place.dhcp and (place.primary or role in {None, Role.NIC}),
+        place.primary and place.dhcp and _has_lost_servers(lines),
     )
+
+
+def _has_lost_servers(lines: Sequence[ini.Line]) -> bool:
+    """DHCP's name servers are refused, and its own cannot be reached from EC2."""
+    refused = (networkmanager.value(lines, "ipv4", "ignore-auto-dns") or "false") not in _FALSE
+    servers = [w for text in ini.values(lines, "ipv4", "dns") for w in re.split(r"[;,\s]+", text) if w]
+    return refused and all(map(is_lost, servers))
 
 
 def _keyfile(lines: Sequence[ini.Line], state: _State) -> tuple[ini.Line, ...]:
@@ -146,8 +194,7 @@ def _takes_address(lines: Sequence[ini.Line]) -> bool:
 
 def _with_address(lines: tuple[ini.Line, ...], state: _State) -> tuple[ini.Line, ...]:
     """No connection of the interface that takes the address asks for one: this one does."""
-    autoconnect = networkmanager.value(lines, "connection", "autoconnect") or "true"
-    if not state.dhcp or not state.place.primary or autoconnect in {"false", "0"}:
+    if not state.dhcp or not state.place.primary or not networkmanager.starts(lines):
         return lines
     old = networkmanager.value(lines, "ipv4", "method")
     state.reasons.append(Reason("M-08", f"ipv4 has method={old}, wanted auto on the one NIC of EC2"))
@@ -181,6 +228,13 @@ def _line(line: ini.Line, state: _State) -> ini.Line | None:
     if line.section == "match" and line.key in _HARDWARE_MATCH and state.names.settled:
         state.say("R-66", line, f"{line.key}={line.value} finds hardware that EC2 does not have")
         return None
+    if line.section == "connection" and state.place.primary:
+        if line.key == "permissions" and line.value:
+            state.say("M-08", line, "is for a user who is logged in, and EC2's one NIC must come up at boot")
+            return None
+        if line.key == "autoconnect" and state.autoconnect:
+            state.say("M-08", line, f"autoconnect={line.value} would leave EC2's one NIC down at boot")
+            return line.with_value("true")
     return _named(line, state)
 
 
@@ -188,7 +242,11 @@ def _goes(family: str, key: str, state: _State) -> bool:
     if family in state.static and not state.dhcp and key.startswith("dns"):
         return True  # a connection without addresses may have none of these: nm_setting_ip_config_verify
     if family in state.static:
-        return bool(ADDRESSING.fullmatch(key))
+        return bool(ADDRESSING.fullmatch(key)) or (key == "route-table" and state.place.primary)
+    if state.place.primary and state.dhcp and key in _REFUSES_ROUTES and family == "ipv4":
+        return True
+    if state.servers and family == "ipv4" and key in {"dns", "ignore-auto-dns"}:
+        return True
     return bool(_ROUTES.fullmatch(key))
 
 
@@ -211,17 +269,8 @@ def _set(lines: Sequence[ini.Line], section: str, key: str, value: str) -> tuple
 
 def _no_default(guest: Guest) -> bool:
     """Whether NetworkManager makes no connection of its own for a NIC that has none."""
-    folders = ("/usr/lib/NetworkManager/conf.d", "/etc/NetworkManager/conf.d")
-    paths = [
-        "/etc/NetworkManager/NetworkManager.conf",
-        *(p for f in folders for p in guest.glob(f"{f}/*.conf")),
-    ]
     found: list[str] = []
-    for path in paths:
-        lines = ini.parse(guest.text(path) or "", ini.Dialect.KEYFILE)
-        found += [
-            word
-            for text in ini.values(lines, "main", "no-auto-default")
-            for word in re.split(r"[;,\s]+", text)
-        ]
+    for lines in networkmanager.configuration(guest).values():
+        for text in ini.values(lines, "main", "no-auto-default"):
+            found += re.split(r"[;,\s]+", text)
     return "*" in found

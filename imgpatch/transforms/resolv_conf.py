@@ -9,11 +9,10 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
-from imgpatch.formats import ini
 from imgpatch.guest import Guest, Kind
 from imgpatch.inspection import Inspection
 from imgpatch.inspection.network import Network
-from imgpatch.inspection.stacks import ifupdown, netplan, networkmanager
+from imgpatch.inspection.stacks import ifupdown, netplan, networkmanager, wicked
 from imgpatch.plan import OWN_RULE, Context, Edit, Note, Reason
 
 PATH = "/etc/resolv.conf"
@@ -51,8 +50,10 @@ def is_rewritten(guest: Guest, network: Network) -> bool:
     sources = network.nics[0].sources if network.nics else ()
     if any(path in ifupdown.files(guest) for path in sources):
         return True
+    if any(path in wicked.files(guest) for path in sources):
+        return wicked.netconfig_writes(guest, guest.text(PATH) or "")
     manager = networkmanager.STACK in network.stacks and (
-        not sources or any(s.startswith(networkmanager.FOLDER) for s in sources) or _renderer(guest)
+        not sources or any(s in networkmanager.files(guest) for s in sources) or _renderer(guest)
     )
     return manager and not _keeps_out(guest)
 
@@ -66,8 +67,7 @@ def _renderer(guest: Guest) -> bool:
 def _keeps_out(guest: Guest) -> bool:
     """NetworkManager.conf(5): dns=none and rc-manager=unmanaged leave the file alone."""
     found = {}
-    for path in ("/etc/NetworkManager/NetworkManager.conf", *guest.glob("/etc/NetworkManager/conf.d/*.conf")):
-        lines = ini.parse(guest.text(path) or "", ini.Dialect.KEYFILE)
+    for lines in networkmanager.configuration(guest).values():
         found.update({line.key: line.value for line in lines if line.section == "main" and line.key})
     return found.get("dns") == "none" or found.get("rc-manager") == "unmanaged"
 

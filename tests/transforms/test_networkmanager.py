@@ -177,3 +177,106 @@ def test_networkmanager_reads_a_dhcp_connection_of_eth0() -> None:
     lines = done.stdout.split("\n")
     assert {"id=seen", "interface-name=eth0", "method=auto", "mtu=1400"} <= set(lines)
     assert "10.0.0" not in done.stdout
+
+
+ONE = connection("type=ethernet\ninterface-name=eth0")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            connection("type=ethernet\ninterface-name=eth0\nautoconnect=false"),
+            connection("type=ethernet\ninterface-name=eth0\nautoconnect=true"),
+        ),
+        (connection("type=ethernet\ninterface-name=eth0\npermissions=user:ann:;"), ONE),
+        (f"{ONE}[ipv4]\nmethod=auto\nnever-default=true\n", f"{ONE}[ipv4]\nmethod=auto\n"),
+        (
+            f"{ONE}[ipv4]\nmethod=auto\nignore-auto-routes=true\nroute-table=7\nroute1=0.0.0.0/0,10.0.0.1\n",
+            f"{ONE}[ipv4]\nmethod=auto\n",
+        ),
+        (f"{ONE}[ipv4]\nmethod=auto\nignore-auto-dns=true\ndns=10.0.0.2;\n", f"{ONE}[ipv4]\nmethod=auto\n"),
+        (
+            f"{ONE}[ipv4]\nmethod=auto\nignore-auto-dns=true\ndns=8.8.8.8;\n",
+            f"{ONE}[ipv4]\nmethod=auto\nignore-auto-dns=true\ndns=8.8.8.8;\n",
+        ),
+    ],
+)
+def test_the_one_nic_comes_up_and_believes_dhcp(text: str, expected: str) -> None:
+    assert after({FILE: text}) == expected
+
+
+def test_of_several_connections_that_do_not_start_one_does() -> None:
+    off = connection("type=ethernet\ninterface-name=eth0\nautoconnect=false")
+    files = {f"{KEYFILES}/a": off, f"{KEYFILES}/b": off.replace("auto", "autoconnect-priority=5\nauto", 1)}
+    assert after(files, f"{KEYFILES}/a") == off
+    assert "autoconnect=true" in after(files, f"{KEYFILES}/b")
+    started = {**files, f"{KEYFILES}/c": ONE}
+    assert plan(guest(started)).changes == ()
+
+
+def test_several_connections_of_one_nic_all_become_dhcp() -> None:
+    first = f"{ONE}[ipv4]\nmethod=manual\naddress1=10.0.0.5/24,10.0.0.1\n"
+    second = first.replace("type=", "autoconnect-priority=9\ntype=")
+    files = {f"{KEYFILES}/a": first, f"{KEYFILES}/b": second}
+    for path, text in files.items():
+        assert after(files, path) == text.replace("manual\naddress1=10.0.0.5/24,10.0.0.1", "auto")
+
+
+def test_what_a_package_ships_is_shadowed_in_etc_for_root_alone() -> None:
+    path = "/usr/lib/NetworkManager/system-connections/lan.nmconnection"
+    own = f"{KEYFILES}/lan.nmconnection"
+    (change,) = plan(guest({path: ONE.replace("eth0", "ens1")})).changes
+    assert (change.path, change.after, change.mode) == (own, ONE.encode(), 0o600)
+    assert plan(guest({path: ONE.replace("eth0", "ens1"), own: ONE})).changes == ()
+
+
+def test_a_connection_with_802_1x_is_warned_of() -> None:
+    notes = plan(guest({FILE: f"{ONE}[802-1x]\neap=tls;\n"})).notes
+    assert [note.rule for note in notes if "802.1X" in note.text] == ["M-08"]
+
+
+CONF = "/etc/NetworkManager/conf.d/lab.conf"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("unmanaged-devices=interface-name:ens2", "unmanaged-devices=interface-name:ens2"),
+        (
+            "unmanaged-devices=interface-name:eth*;interface-name:tap*",
+            "unmanaged-devices=interface-name:eth*;interface-name:tap*;except:interface-name:eth0",
+        ),
+        (
+            "unmanaged-devices=*,except:interface-name:ens1",
+            "unmanaged-devices=*,except:interface-name:eth0",
+        ),
+        (
+            "unmanaged-devices=*;except:mac:00:50:56:aa:bb:cc;",
+            "unmanaged-devices=*;except:mac:00:50:56:aa:bb:cc;except:interface-name:eth0",
+        ),
+        ("unmanaged-devices=*,except:type:wifi", "unmanaged-devices=*,except:type:wifi"),
+        ("unmanaged-devices=*,except:type:ethernet", "unmanaged-devices=*,except:type:ethernet"),
+    ],
+)
+def test_a_list_of_unmanaged_devices_does_not_catch_eth0(text: str, expected: str) -> None:
+    lan = ONE.replace("eth0", "ens1") + "[ethernet]\nmac-address=00:50:56:AA:BB:CC\n"
+    assert after({CONF: f"[keyfile]\n{text}\n", FILE: lan}) == f"[keyfile]\n{expected}\n"
+
+
+def test_a_device_section_that_keeps_it_off_is_said_and_random_macs_go() -> None:
+    text = "[device]\nmatch-device=interface-name:eth*\nmanaged=0\n"
+    text += "[connection]\nethernet.cloned-mac-address=random\nwifi.cloned-mac-address=random\n"
+    made = plan(guest({CONF: text, FILE: ONE}))
+    (change,) = made.changes
+    assert change.after == text.replace("ethernet.cloned-mac-address=random\n", "").encode()
+    assert [note.rule for note in made.notes] == ["M-08"]
+
+
+def test_a_packages_configuration_is_shadowed() -> None:
+    shipped = {
+        "/usr/lib/NetworkManager/conf.d/lab.conf": "[keyfile]\nunmanaged-devices=interface-name:eth*\n"
+    }
+    changes = {c.path: c.after for c in plan(guest({**shipped, FILE: ONE.replace("eth0", "ens1")})).changes}
+    assert sorted(changes) == [CONF, FILE]
+    assert (changes[CONF] or b"").endswith(b"interface-name:eth*;except:interface-name:eth0\n")

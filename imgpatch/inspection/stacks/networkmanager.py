@@ -1,16 +1,21 @@
-"""NetworkManager's keyfiles: /etc/NetworkManager/system-connections (nm-settings-keyfile(5))."""
+"""NetworkManager: keyfiles in system-connections (nm-settings-keyfile(5)) and NetworkManager.conf(5)."""
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from imgpatch.formats import ini
 from imgpatch.guest import Guest, Kind
-from imgpatch.inspection.stacks import Interface, Role, plain_mac
+from imgpatch.inspection.stacks import Interface, Role, layered, plain_mac
 
 STACK = "NetworkManager"
 FOLDER = "/etc/NetworkManager/system-connections"
+VENDOR_FOLDERS = ("/usr/lib/NetworkManager/system-connections", "/lib/NetworkManager/system-connections")
+CONF = "/etc/NetworkManager/NetworkManager.conf"
+CONF_FOLDER = "/etc/NetworkManager/conf.d"
+_CONF_FOLDERS = (CONF_FOLDER, "/usr/lib/NetworkManager/conf.d", "/lib/NetworkManager/conf.d")
 ETHERNET = ("ethernet", "802-3-ethernet")
 ROLES = {
     "ethernet": Role.NIC,
@@ -24,10 +29,31 @@ ROLES = {
 
 
 def files(guest: Guest) -> tuple[str, ...]:
-    """Every name but those it passes over (nm_keyfile_utils_ignore_filename)."""
+    """Every name but those it passes over (nm_keyfile_utils_ignore_filename), then those of packages."""
     paths = (f"{FOLDER}/{name}" for name in guest.listdir(FOLDER) if not is_ignored(name))
     stats = ((path, guest.stat(path)) for path in paths)
-    return tuple(path for path, stat in stats if stat is not None and stat.kind is Kind.FILE)
+    own = tuple(path for path, stat in stats if stat is not None and stat.kind is Kind.FILE)
+    shipped = layered(guest, (FOLDER, *VENDOR_FOLDERS), "*.nmconnection")
+    known = {value(read(guest, path), "connection", "uuid") for path in own} - {None}
+    return own + tuple(
+        path
+        for path in shipped
+        if not path.startswith(f"{FOLDER}/") and value(read(guest, path), "connection", "uuid") not in known
+    )
+
+
+def override(path: str) -> str:
+    """The file in /etc that takes the place of one of a package."""
+    folder = next((f for f in VENDOR_FOLDERS if path.startswith(f"{f}/")), FOLDER)
+    return f"{FOLDER}{path.removeprefix(folder)}"
+
+
+def configuration(guest: Guest) -> dict[str, tuple[ini.Line, ...]]:
+    """The files of its own configuration in the order it reads them; the last word on a key counts."""
+    dropins = layered(guest, _CONF_FOLDERS, "*.conf")
+    shipped = [path for path in dropins if posixpath.dirname(path) != CONF_FOLDER]
+    own = [path for path in dropins if posixpath.dirname(path) == CONF_FOLDER]
+    return {path: read(guest, path) for path in (*shipped, CONF, *own)}
 
 
 def is_ignored(name: str) -> bool:
@@ -58,7 +84,7 @@ def connection(
     below = value(lines, "vlan", "parent")
     parent = by_uuid.get(below) or below
     above = master(lines)
-    boot = (value(lines, "connection", "autoconnect") or "true") not in {"false", "0"}
+    boot = starts(lines)
     yield Interface(
         STACK,
         path,
@@ -83,6 +109,17 @@ def value(lines: Sequence[ini.Line], section: str, key: str) -> str | None:
     """The last value wins, as in GLib's key files."""
     sections = ETHERNET if section == "ethernet" else (section,)
     return next((v for s in sections for v in reversed(ini.values(lines, s, key))), None)
+
+
+def starts(lines: Sequence[ini.Line]) -> bool:
+    """Whether it is brought up at boot."""
+    return (value(lines, "connection", "autoconnect") or "true") not in {"false", "0", "no"}
+
+
+def priority(lines: Sequence[ini.Line]) -> int:
+    """Of several connections of one interface that with the highest comes first."""
+    text = value(lines, "connection", "autoconnect-priority") or "0"
+    return int(text) if re.fullmatch(r"-?[0-9]{1,9}", text) else 0
 
 
 def interface_name(lines: Sequence[ini.Line]) -> str | None:

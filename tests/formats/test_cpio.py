@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fixtures.archives import archive
 from imgpatch.errors import FormatError
 from imgpatch.formats import cpio
 from imgpatch.formats.cpio import Limits, Source
-from tests.formats.archives import archive
 
 NAMES = st.text("abc./-_é", min_size=1, max_size=20).filter(lambda name: name != cpio.TRAILER)
 FILES = st.dictionaries(NAMES, st.binary(max_size=50), max_size=6)

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fixtures.archives import archive
 from imgpatch.errors import FormatError
 from imgpatch.formats import initramfs
 from imgpatch.formats.compression import Compression, pack
 from imgpatch.formats.cpio import Limits
-from tests.formats.archives import archive
 
 KINDS = [kind for kind in Compression if kind is not Compression.LZO]
 MICROCODE = archive({"kernel/x86/microcode/GenuineIntel.bin": b"\x01" * 5000})

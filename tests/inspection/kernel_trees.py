@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import lzma
 
+from fixtures.archives import archive
 from imgpatch.formats import initramfs, modindex
 from imgpatch.formats.compression import Compression, pack
-from tests.formats.archives import archive
 
 MODULES = {
     "kernel/block/t10-pi.ko": (),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.archives import archive
 from imgpatch import edition
 from imgpatch.formats import initramfs as image_format
 from imgpatch.formats import modindex
@@ -24,7 +25,6 @@ from imgpatch.plan import Choices, Context, NoteKind, Plan, make_plan, planned
 from imgpatch.storage import Storage
 from imgpatch.target import EC2
 from imgpatch.transforms import initramfs
-from tests.formats.archives import archive
 from tests.inspection.kernel_trees import MODULES, contents, image, modules_in, tree
 
 DEBIAN = {"/usr/sbin/mkinitramfs": b"", "/etc/initramfs-tools/modules": b"# none\next4"}

@@ -237,10 +237,10 @@ def _label_new(path: str, files: Files, labels: Labels, *, mode: int | None = No
     if details is None or folder is None:
         return
     label = labels.wanted(name or path, details.kind, folder.label)
-    wanted = replace(details, mode=details.mode if mode is None else mode)
-    wanted = wanted if label is None else wanted.with_label(label)
-    if wanted != details:
-        files.set_details(path, wanted)
+    if label is not None and label != details.label:
+        files.set_label(path, label)
+    if mode not in (None, details.mode):
+        files.set_mode(path, mode)
 
 
 def _write(
@@ -257,7 +257,7 @@ def _write(
         if details is None:
             _label_new(new, files, labels, mode=change.mode or 0o644, name=change.path)
         else:
-            files.set_details(new, details)
+            files.copy_details(change.path, new)
     if first and row.kept is not None:
         files.rename(change.path, row.kept)
         if flags:
@@ -297,8 +297,8 @@ def _rebuild(rebuild: Rebuild, old: Manifest, suffix: str, files: Files, manifes
             f"{rebuild.path}: {' '.join(rebuild.argv)} did not make it: {last or 'it said nothing'}",
             hint="nothing was published; without `--initramfs rebuild` no program of the guest is needed",
         )
-    if before is not None and before.label != after.label:
-        files.set_details(rebuild.path, after.with_label(before.label))
+    if before is not None and before.label not in (None, after.label):
+        files.set_label(rebuild.path, before.label)
     if flags:
         files.lock(rebuild.path, flags)
     return manifest.with_row(replace(row, after=files.sha256(rebuild.path)))

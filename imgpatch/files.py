@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from imgpatch.guest import Kind
@@ -36,13 +36,6 @@ class Details:
         """The SELinux label with its NUL; None where there is none."""
         return dict(self.xattrs).get(LABEL)
 
-    def with_label(self, label: bytes | None) -> Details:
-        """The same with another SELinux label, or with none."""
-        others = [pair for pair in self.xattrs if pair[0] != LABEL]
-        if label is not None:
-            others.append((LABEL, label))
-        return replace(self, xattrs=tuple(sorted(others)))
-
 
 @dataclass(frozen=True, slots=True)
 class Space:
@@ -65,8 +58,12 @@ class Files(Protocol):
     def details(self, path: str) -> Details | None: ...
     def sha256(self, path: str) -> str: ...
     def create(self, path: str, data: bytes) -> None: ...
-    def set_details(self, path: str, details: Details) -> None:
-        """Gives a path exactly these: extended attributes it has besides go."""
+    def copy_details(self, old: str, new: str) -> None:
+        """Gives a new file what another carries: owner, mode, times, and no extended attributes but its."""
+
+    def set_mode(self, path: str, mode: int) -> None: ...
+    def set_label(self, path: str, label: bytes) -> None:
+        """Sets the SELinux label, given with its NUL; nothing on a file system that has none."""
 
     def set_times(self, path: str, atime: int, mtime: int) -> None: ...
     def unlock(self, path: str) -> str:

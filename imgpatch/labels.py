@@ -44,7 +44,9 @@ class Labels:
         if folder is None and not self.enabled:
             return None
         context = None if self.contexts is None else self.contexts.context(path, kind)
-        return folder if context is None else context.encode("utf-8", "surrogateescape") + b"\0"
+        if context is None or not (context.isascii() and context.isprintable()):
+            return folder
+        return context.encode() + b"\0"
 
 
 def guest_labels(guest: Guest) -> Labels:

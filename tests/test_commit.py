@@ -83,10 +83,18 @@ class DirectoryFiles:
         self._write(lambda: self.tree.host(path).write_bytes(data), path)
         self.xattrs.pop(self.inode(path), None)  # an inode of before, taken again
 
-    def set_details(self, path: str, details: Details) -> None:
-        self._write(lambda: os.chmod(self.tree.host(path), details.mode), path)
-        self.xattrs[self.inode(path)] = details.xattrs
-        self.set_times(path, details.atime, details.mtime)
+    def copy_details(self, old: str, new: str) -> None:
+        details = self.details(old)
+        assert details is not None
+        self.set_mode(new, details.mode)
+        self.xattrs[self.inode(new)] = details.xattrs
+        self.set_times(new, details.atime, details.mtime)
+
+    def set_mode(self, path: str, mode: int) -> None:
+        self._write(lambda: os.chmod(self.tree.host(path), mode), path)
+
+    def set_label(self, path: str, label: bytes) -> None:
+        self.xattrs[self.inode(path)] = (("security.selinux", label),)
 
     def set_times(self, path: str, atime: int, mtime: int) -> None:
         self._write(lambda: os.utime(self.tree.host(path), ns=(atime, mtime)))

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from imgpatch.files import Details, Space
+from imgpatch.files import LABEL, Details, Space
 from imgpatch.guest import Guest, Kind, Stat
 from imgpatch.images.appliance import Appliance, ApplianceError, Drive, Settings, launch, scratch_file
 from imgpatch.images.layout import find_devices
@@ -27,6 +27,7 @@ from imgpatch.storage import Storage
 ETC_LIMIT_KIB = 64 * 1024
 """/etc is fetched as one archive, unless it is larger than any real one."""
 
+ACL = "system.posix_acl_access"
 FOLDING = frozenset({"vfat", "msdos", "ntfs", "exfat"})
 NO_ATTRIBUTES = frozenset({"vfat", "msdos", "exfat"})
 NO_INODES = frozenset({"vfat", "msdos", "exfat", "btrfs"})
@@ -170,21 +171,26 @@ class ApplianceFiles:
     def create(self, path: str, data: bytes) -> None:
         self._appliance.write(path, data)
 
-    def set_details(self, path: str, details: Details) -> None:
-        if _fstype(path, self._types) not in NO_ATTRIBUTES:
-            self._appliance.chown(details.uid, details.gid, path)
-            self._appliance.chmod(details.mode, path)
-            self._set_xattrs(path, dict(details.xattrs))
-        self.set_times(path, details.atime, details.mtime)
+    def copy_details(self, old: str, new: str) -> None:
+        """In the appliance, since the bindings take no NUL in an attribute, and ACLs are full of them."""
+        details = self.details(old)
+        if details is None:
+            raise ApplianceError(f"{old}: gone while it was being changed")
+        if _fstype(new, self._types) not in NO_ATTRIBUTES:
+            self._appliance.copy_attributes(old, new, all=True)
+            found = {attribute["attrname"] for attribute in self._appliance.lgetxattrs(new)}
+            if ACL in found and ACL not in dict(details.xattrs):  # by a default ACL of the folder
+                self._appliance.lremovexattr(ACL, new)
+        self.set_times(new, details.atime, details.mtime)
 
-    def _set_xattrs(self, path: str, wanted: Mapping[str, bytes]) -> None:
-        """A folder with a default ACL gives one to the file that is made in it: what is not wanted goes."""
-        found = {x["attrname"]: bytes(x["attrval"]) for x in self._appliance.lgetxattrs(path)}
-        for name in sorted(found.keys() - wanted.keys()):
-            self._appliance.lremovexattr(name, path)
-        for name, value in wanted.items():
-            if found.get(name) != value:
-                self._appliance.lsetxattr(name, value, len(value), path)
+    def set_mode(self, path: str, mode: int) -> None:
+        if _fstype(path, self._types) not in NO_ATTRIBUTES:
+            self._appliance.chmod(mode, path)
+
+    def set_label(self, path: str, label: bytes) -> None:
+        """The bindings take no NUL, but the length may count the one that ends every C string."""
+        if _fstype(path, self._types) not in NO_ATTRIBUTES:
+            self._appliance.lsetxattr(LABEL, label.removesuffix(b"\0").decode("ascii"), len(label), path)
 
     def set_times(self, path: str, atime: int, mtime: int) -> None:
         self._appliance.utimens(path, *divmod(atime, 10**9), *divmod(mtime, 10**9))

@@ -17,7 +17,9 @@ from imgpatch.plan import Choices, Context, Plan, Transform, make_plan, planned
 from imgpatch.storage import Storage
 from imgpatch.transforms import (
     bridge_macs,
+    ifcfg,
     ifupdown,
+    initramfs_network,
     netplan,
     networkd,
     networkmanager,
@@ -36,9 +38,11 @@ MODULES: tuple[ModuleType, ...] = (
     netplan,
     networkmanager,
     networkmanager_conf,
+    ifcfg,
     wicked,
     bridge_macs,
     resolv_conf,
+    initramfs_network,
     nic_mentions,
 )
 INTERFACES = "/etc/network/interfaces"

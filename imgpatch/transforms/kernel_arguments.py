@@ -9,6 +9,7 @@ from imgpatch.devices import Naming, naming, resolve, same_tag
 from imgpatch.formats import cmdline
 from imgpatch.plan import OWN_RULE, Reason
 from imgpatch.storage import Device, Storage
+from imgpatch.transforms.network_arguments import NetworkArguments
 
 _FROM_VARIABLE = re.compile(r"\$\{?[A-Za-z_]*kernelopts\b")
 """A line that gets its arguments from a variable, which is edited where it is set (RHEL 8)."""
@@ -18,7 +19,13 @@ _SWAP = frozenset({"swap", "swsuspend", None})
 class Arguments:
     """Rewrites arguments and remembers why."""
 
-    def __init__(self, storage: Storage, added: Sequence[str], today: str = "") -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        added: Sequence[str],
+        today: str = "",
+        network: NetworkArguments | None = None,
+    ) -> None:
         """Takes the machine's disks, what every kernel line must have, and the line that boots today.
 
         What that line calls the root is the root, whatever its name would count to among the disks given.
@@ -27,6 +34,7 @@ class Arguments:
         values = [cmdline.parameter(word) for word in cmdline.words(today)]
         self._root_today = next((v.strip('"') for name, v in reversed(values) if name == "root" and v), None)
         self._storage = storage
+        self._network = network
         self._reasons: dict[Reason, None] = {}
         self._warnings: dict[str, None] = {}
 
@@ -75,6 +83,10 @@ class Arguments:
                 if word != wanted:
                     self._reason("R-66", f"{word} becomes {wanted}")
                 return wanted
+        changed = None if self._network is None else self._network.word(name, value)
+        if changed is not None:
+            self._reasons[changed[1]] = None
+            return changed[0]
         if name == "root":
             return self._root(word, value.strip('"'), initrd=initrd)
         if name == "resume":

@@ -21,6 +21,7 @@ from imgpatch.inspection.loader_entries import loader_entries
 from imgpatch.plan import OWN_RULE, Context, Edit, Note, NoteKind, Reason
 from imgpatch.transforms.kernel_arguments import Arguments
 from imgpatch.transforms.kernel_lines import in_grub_cfg, in_menu_lst
+from imgpatch.transforms.network_arguments import NetworkArguments
 from imgpatch.transforms.nic_names import kernel_arguments
 
 KERNEL_CMDLINE = "/etc/kernel/cmdline"
@@ -37,7 +38,8 @@ def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
     bootloader = context.inspection.bootloader
     default = None if bootloader is None else bootloader.default
     today = "" if default is None else default.cmdline
-    arguments = Arguments(guest.storage, kernel_arguments(guest, context), today)
+    added = kernel_arguments(guest, context)
+    arguments = Arguments(guest.storage, added, today, NetworkArguments.of(context))
     if bootloader is None:
         if arguments.added:
             text = f"no GRUB is found: give the kernel {' '.join(arguments.added)} yourself"

@@ -85,7 +85,9 @@ def with_value(text: str, name: str, value: str) -> str:
     if shellvars.last_index(shellvars.parse(text), name) is not None:
         return shellvars.with_value(text, name, value)
     added = shellvars.with_value(text, name, value)
-    line = f"{name}={shellvars.encode(value)}"
+    line = f"{name}={value}"
+    if shellvars.encode(value) != value:
+        return added
     quote = _quote_of(shellvars.parse(text))
     at = added.rindex(line)
     return f"{added[:at]}{name}={quote}{value}{quote}{added[at + len(line) :]}"

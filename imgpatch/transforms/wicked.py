@@ -9,6 +9,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator
 
+from imgpatch.errors import FormatError
 from imgpatch.formats import sysconfig
 from imgpatch.formats.sysconfig import GONE, Variable
 from imgpatch.guest import Guest
@@ -51,7 +52,7 @@ def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
 def _as_edits(guest: Guest, moves: Iterable[Move]) -> Iterator[Edit]:
     """One edit a path: of two files that change names with each other, neither is removed."""
     found: dict[str, Edit] = {}
-    for move in moves:
+    for move in sorted(moves, key=lambda move: move.path != move.target):
         old, new = guest.resolve(move.path), guest.resolve(move.target)
         if old != new:
             said = posixpath.basename(move.target)
@@ -81,11 +82,12 @@ def _ifcfg(guest: Guest, path: str, state: State) -> Move:
     added: list[Reason] = []
     for name, value, reason in _wanted(called, wicked.read(guest, path), place, state):
         line = next((v.line for v in sysconfig.read(text) if v.name == name and v.last), None)
-        if line is None and not sysconfig.is_sound(after):
-            found = "a quote in it is never closed, so nothing can be added"
+        try:
+            after = sysconfig.with_value(after, name, value)
+        except FormatError:
+            found = "a quote or condition in it is never closed, so nothing can be added"
             state.warn("M-06", f"{path}: {name} should be {value}: {found}; mend it yourself")
             continue
-        after = sysconfig.with_value(after, name, value)
         if line is None:
             added.append(reason)
         else:

@@ -134,11 +134,11 @@ def _route(line: ifroute.Line, called: str, state: State, reasons: list[Reason])
 
 def _is_of_old_network(line: ifroute.Line, device: str, state: State) -> bool:
     """Whether the route leads through a NIC, or through a gateway that no other interface reaches."""
-    if device:
-        return state.place(wicked.PREFIX + device) is not None
+    if device:  # a file may be left of an old eth0 that nothing has configured for years
+        return state.place(wicked.PREFIX + device) is not None or device in state.names.renames.values()
     gateway = line.column(ifroute.GATEWAY)
     others = [variables for path, variables in state.files.items() if state.place(path) is None]
-    return bool(state.network.nics) and not any(wicked.reaches(variables, gateway) for variables in others)
+    return not any(wicked.reaches(variables, gateway) for variables in others)
 
 
 def settings(guest: Guest, state: State) -> Iterator[Move]:

@@ -86,11 +86,11 @@ def interfaces(guest: Guest) -> Iterator[Interface]:
             name,
             role,
             mac_of(called),
-            lower=tuple(mac_of(word) or word for word in lower),
+            lower=tuple(map(_known_as, filter(_is_interface, lower))),
             static=is_static(variables),
             dhcp=bool(protocols(variables) & {"dhcp", "dhcp4"}),
             gateway=any(line.is_default for line in routes) or _is_gateway(called, variables, common),
-            boot=(variables.get("STARTMODE") or "manual") in WORKING_MODES,
+            boot=(variables.get("STARTMODE") or "manual") in WAITED_FOR,
         )
         if master := variables.get("MASTER_DEVICE"):
             yield Interface(STACK, path, master, lower=(name,) if name else ())
@@ -196,6 +196,11 @@ def _is_interface(called: str) -> bool:
     if called.endswith(IGNORED) or _SAVED.fullmatch(called):
         return False
     return bool(_NAME.fullmatch(called) or _BY_MAC.fullmatch(called) or _BY_BUS.fullmatch(called))
+
+
+def _known_as(called: str) -> str:
+    """What a port is known by: its MAC address, the file that finds it by its place, or its name."""
+    return mac_of(called) or (PREFIX + called if _BY_BUS.fullmatch(called) else called)
 
 
 def _is_yes(variables: Variables, name: str) -> bool:

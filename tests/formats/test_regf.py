@@ -81,7 +81,7 @@ def at(data: bytes, signature: bytes) -> int:
         ("list of subkeys was wanted", lambda d: damaged(d, at(d, b"lh"), b"xx")),
         ("longer than its cell", lambda d: damaged(d, at(d, b"lh") + 2, b"\xff\xff")),
         (
-            "two places lead to the same cell",
+            "is not in order",
             lambda d: damaged(d, d.rfind(b"lh") + 12, d[d.rfind(b"lh") + 4 :][:4]),
         ),
         ("segments cannot hold", lambda d: damaged(d, at(d, b"db") + 2, b"\2")),

@@ -14,6 +14,7 @@ from imgpatch.inspection.pins import Pin, find_pins
 from imgpatch.inspection.stacks import (
     Interface,
     Role,
+    ifcfg,
     ifupdown,
     is_pattern,
     kernel_index,
@@ -26,9 +27,6 @@ from imgpatch.inspection.stacks import (
 
 EC2_NAME = "eth0"
 EC2_PATTERN = "eth*"
-_OTHER_STACKS = {
-    "ifcfg": "/etc/sysconfig/network-scripts/ifcfg-*",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +85,7 @@ class Network:
 def inspect_network(guest: Guest) -> Network:
     pins = find_pins(guest)
     found = [*ifupdown.interfaces(guest), *networkd.interfaces(guest), *netplan.interfaces(guest)]
-    found += [*networkmanager.interfaces(guest), *wicked.interfaces(guest)]
+    found += [*networkmanager.interfaces(guest), *ifcfg.interfaces(guest), *wicked.interfaces(guest)]
     topology = Topology(found, {pin.mac: pin.name for pin in pins if pin.mac})
     nics = topology.nics()
     return Network(
@@ -241,11 +239,10 @@ def _stacks(guest: Guest, found: Iterable[Interface]) -> tuple[str, ...]:
         stacks.add(networkd.STACK)
     if wicked.is_active(guest):
         stacks.add(wicked.STACK)
-    for stack, pattern in _OTHER_STACKS.items():
-        if any(not path.endswith("-lo") for path in guest.glob(pattern)):
-            stacks.add(stack)
+    if ifcfg.is_present(guest):
+        stacks.add(ifcfg.STACK)
     own = (ifupdown.STACK, networkd.STACK, netplan.STACK, networkmanager.STACK)
-    order = (*own, *_OTHER_STACKS, wicked.STACK)
+    order = (*own, ifcfg.STACK, wicked.STACK)
     return tuple(stack for stack in order if stack in stacks)
 
 

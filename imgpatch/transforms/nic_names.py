@@ -73,13 +73,6 @@ def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
     yield from _released_rules(guest, network)
     yield from _removed_links(guest, network)
     yield from _own_macs(guest, network)
-    for stack in network.stacks:
-        if stack == "ifcfg":
-            yield Note(
-                NoteKind.WARNING,
-                "M-06",
-                f"the guest's network is configured by {stack}, which is not treated yet",
-            )
 
 
 def kernel_arguments(guest: Guest, context: Context) -> tuple[str, ...]:

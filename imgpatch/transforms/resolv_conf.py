@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from imgpatch.guest import Guest, Kind
 from imgpatch.inspection import Inspection
 from imgpatch.inspection.network import Network
-from imgpatch.inspection.stacks import ifupdown, netplan, networkmanager, wicked
+from imgpatch.inspection.stacks import ifcfg, ifupdown, netplan, networkmanager, wicked
 from imgpatch.plan import OWN_RULE, Context, Edit, Note, Reason
 
 PATH = "/etc/resolv.conf"
@@ -50,6 +50,8 @@ def is_rewritten(guest: Guest, network: Network) -> bool:
     sources = network.nics[0].sources if network.nics else ()
     if any(path in ifupdown.files(guest) for path in sources):
         return True
+    if any(path in ifcfg.files(guest) for path in sources):
+        return ifcfg.takes_name_servers(guest) and not (ifcfg.by_manager(guest) and _keeps_out(guest))
     if any(path in wicked.files(guest) for path in sources):
         return wicked.netconfig_writes(guest, guest.text(PATH) or "")
     manager = networkmanager.STACK in network.stacks and (

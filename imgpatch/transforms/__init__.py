@@ -5,6 +5,8 @@ from __future__ import annotations
 from imgpatch.plan import Transform
 from imgpatch.transforms import (
     bridge_macs,
+    crypttab,
+    disk_mentions,
     fallback_loader,
     fstab,
     grub,
@@ -13,6 +15,8 @@ from imgpatch.transforms import (
     initramfs,
     initramfs_network,
     kernel_command_line,
+    lvm_devices,
+    mount_units,
     netplan,
     networkd,
     networkmanager,
@@ -24,7 +28,11 @@ from imgpatch.transforms import (
 )
 
 TRANSFORMS: tuple[Transform, ...] = (
-    fstab,
+    crypttab,
+    mount_units,
+    fstab,  # after those that read how it named disks before
+    lvm_devices,
+    disk_mentions,
     nic_names,
     ifupdown,
     networkd,

@@ -124,7 +124,8 @@ def _variable(
     elif name in _NAMES_INSIDE:
         new = state.names.inside(value)
     if new != value:
-        say("R-66", f"{shown} will be {new}")
+        told = name if name in _NAMES_INSIDE else shown
+        say("R-66", f"{told} names an interface that will have another name")
     if place is not None and place.dhcp and name == "BONDING_MODULE_OPTS" and "arp_ip_target=" in new:
         kept = [word for word in new.split() if not _ARP_WATCH.fullmatch(word)]
         new = " ".join([*kept, *([] if any(w.startswith("miimon=") for w in kept) else ["miimon=100"])])

@@ -17,7 +17,6 @@ from imgpatch.transforms.nic_names import Names, new_names
 
 FIREWALL = "/etc/sysconfig/SuSEfirewall2"
 _FIREWALL_NAMES = re.compile(r"FW_(DEV_\w+|MASQ_DEV)")
-_NO_GATEWAY = frozenset({"unreachable", "blackhole", "prohibit", "throw"})
 _DEVICE_OPTIONS = frozenset({"dev", "iif", "oif"})
 
 
@@ -96,7 +95,7 @@ def new_state(guest: Guest, context: Context) -> State:
 
 
 def routes(guest: Guest, state: State) -> Iterator[Move]:
-    """Static routes of NICs go; those of tunnels, of the loopback, and those that lead nowhere stay."""
+    """Static routes go, but for those of tunnels, of the loopback and of what else stands on no NIC."""
     own = [path for path in wicked.beside(guest) if posixpath.basename(path).startswith("ifroute-")]
     for path in (wicked.ROUTES, *own):
         stat = guest.stat(path)
@@ -118,8 +117,8 @@ def _route(line: ifroute.Line, called: str, state: State, reasons: list[Reason])
     if not line.words:
         return line
     device = line.column(ifroute.INTERFACE) or called
-    if not _NO_GATEWAY & set(line.words[ifroute.OPTIONS :]) and _is_of_old_network(line, device, state):
-        text = f"the route {' '.join(line.words)} leads through the old network"
+    if _is_of_old_network(line, device, state):
+        text = f"the route {' '.join(line.words)} is of the old network"
         reasons.append(Reason("M-07", f"line {line.number}: {text}"))
         return None
     for index, word in enumerate(line.words):

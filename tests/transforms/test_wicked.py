@@ -12,13 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imgpatch.commit import commit, revert
 from imgpatch.formats import ifroute, sysconfig
 from imgpatch.guest import Guest
 from imgpatch.inspection.network import inspect_network
 from imgpatch.inspection.stacks import wicked
 from imgpatch.originals import kept_name
 from imgpatch.plan import Choices, planned
+from imgpatch.storage import Storage
 from tests.networks import corpus, guest, mutations, plan
+from tests.test_commit import DirectoryFiles, DirectoryTree
 
 FOLDER = "/etc/sysconfig/network"
 PCI = "eth-bus-pci-0000:00:11.0"
@@ -272,7 +275,7 @@ GUESTS: dict[str, tuple[Files, Result]] = {  # files and what becomes of those t
         },
     ),
     "a file called after a place": ({f"ifcfg-{PCI}": STATIC}, {f"ifcfg-{PCI}": GONE, "ifcfg-eth0": DHCP}),
-    "routes of the old network go; of others, and to nowhere, stay": (
+    "routes of the old network go, also those to nowhere; of others they stay": (
         {
             "ifcfg-ens1": STATIC,
             "ifcfg-tun0": "IPADDR=172.16.0.1/24\nTUNNEL=tun\n",
@@ -283,8 +286,7 @@ GUESTS: dict[str, tuple[Files, Result]] = {  # files and what becomes of those t
         {
             "ifcfg-ens1": GONE,
             "ifcfg-eth0": DHCP,
-            "routes": "# all of them\n172.20.0.0/16 172.16.0.9 - -\n1.0.0.0/8 - - tun0\n127.0.0.0/8 - - lo\n"
-            "10.66.0.0/16 - - - unreachable\n",
+            "routes": "# all of them\n172.20.0.0/16 172.16.0.9 - -\n1.0.0.0/8 - - tun0\n127.0.0.0/8 - - lo\n",
         },
     ),
     "a file of routes with remarks moves with them": (
@@ -617,3 +619,30 @@ def test_what_is_taken_out_holds_nothing_and_the_rest_stays(text: str) -> None:
     assert {n: v for n, v in new.items() if not n.startswith("IPADDR")} == {
         n: v for n, v in old.items() if not n.startswith("IPADDR")
     }
+
+
+class Folder(DirectoryTree):
+    def listdir(self, path: str) -> list[str]:
+        return super().listdir(path) if self.host(path).is_dir() else []
+
+
+def test_files_that_moved_are_put_back(tmp_path: Path) -> None:
+    """Two that change names with each other, one that only goes, one that only comes."""
+    before = {
+        f"{FOLDER}/ifcfg-eth0": DHCP + "NAME=first\n",
+        f"{FOLDER}/ifcfg-ens1": STATIC + "NAME=second\n",
+        f"{FOLDER}/ifroute-ens1": "default 10.0.0.1\n",
+    }
+    tree = Folder(tmp_path)
+    for path, text in before.items():
+        tree.host(path).parent.mkdir(parents=True, exist_ok=True)
+        tree.host(path).write_text(text, encoding="utf-8")
+    machine, files = Guest(tree, Storage()), DirectoryFiles(tree)
+    commit(plan(machine), machine, files, Choices().original_suffix, edition="2026")
+    assert (machine.text(f"{FOLDER}/ifcfg-eth0") or "").endswith("NAME=second\n")
+    assert (machine.text(f"{FOLDER}/ifcfg-eth1") or "").endswith("NAME=first\n")
+    assert wicked.files(machine) == (f"{FOLDER}/ifcfg-eth0", f"{FOLDER}/ifcfg-eth1")
+    assert plan(machine).changes == ()
+    revert(machine, files)
+    assert {path: machine.text(path) for path in before} == before
+    assert sorted(machine.listdir(FOLDER)) == sorted(path.rpartition("/")[2] for path in before)

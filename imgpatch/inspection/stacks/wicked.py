@@ -21,7 +21,14 @@ DHCP = f"{FOLDER}/dhcp"
 ROUTES = f"{FOLDER}/routes"
 PREFIX = f"{FOLDER}/ifcfg-"
 XML = "/etc/wicked/ifconfig/*.xml"
-CLIENTS = ("/usr/sbin/wickedd", "/sbin/dhcpcd", "/usr/sbin/dhcpcd", "/sbin/dhclient", "/usr/sbin/dhclient")
+CLIENTS = (
+    "/usr/sbin/wicked",
+    "/usr/sbin/wickedd",
+    "/sbin/dhcpcd",
+    "/usr/sbin/dhcpcd",
+    "/sbin/dhclient",
+    "/usr/sbin/dhclient",
+)
 
 IGNORED = ("~", ".old", ".bak", ".orig", ".scpmbackup", ".rpmnew", ".rpmsave", ".rpmorig")
 """Names that wicked passes over. SLES 11 reads two of them, as devices that are never there."""

@@ -6,7 +6,7 @@ import posixpath
 import re
 from dataclasses import dataclass
 
-from imgpatch.guest import Guest, Kind
+from imgpatch.guest import Guest, Kind, Stat
 from imgpatch.storage import Device
 
 GUEST = "guest"
@@ -81,6 +81,27 @@ class GrubFiles:
         """A file by its path in the guest; None where there is none, or no regular one."""
         stat = self.guest.stat(path)
         return self.guest.read(path) if stat is not None and stat.kind is Kind.FILE else None
+
+    def stat(self, path: str) -> Stat | None:
+        """What GRUB finds under a path of the guest; it follows no link from one file system to another.
+
+        Red Hat 7 and 8 by UEFI have /boot/grub2/grubenv as such a link: a GRUB that was started by the
+        BIOS reads no environment block there.
+        """
+        stat = self.guest.stat(path)
+        folder, real = self.guest.resolve(posixpath.dirname(path)), self.guest.resolve(path)
+        return stat if stat is not None and self._mounted_at(folder) == self._mounted_at(real) else None
+
+    def seen(self, path: str) -> bytes | None:
+        """The contents of a regular file as GRUB reads it."""
+        stat = self.stat(path)
+        return self.guest.read(path) if stat is not None and stat.kind is Kind.FILE else None
+
+    def _mounted_at(self, path: str) -> Device | None:
+        mounts = self.guest.storage.mounts
+        while path not in mounts and path != "/":
+            path = posixpath.dirname(path)
+        return mounts.get(path)
 
     def holds(self, device: Device, path: str) -> bool:
         """Whether a mounted device has such a file."""

@@ -17,7 +17,12 @@ from imgpatch.inspection.grub_files import GUEST, GrubFiles
 from imgpatch.inspection.grub_menu import MenuItem
 from imgpatch.inspection.grub_test import evaluate
 from imgpatch.inspection.grub_words import expand, options_of
-from imgpatch.inspection.loader_entries import expanded, loader_entries, sorted_entries
+from imgpatch.inspection.loader_entries import (
+    LOADER_ENTRIES,
+    expanded,
+    loader_entries,
+    sorted_entries,
+)
 
 MAX_STEPS = 100_000
 MAX_SOURCES = 8
@@ -280,7 +285,7 @@ class _Interpreter:
         real = self._files.locate(path, state.variables.get("root", GUEST))
         if state.environment_block is None:
             state.environment_block = self._files.guest.resolve(real)
-        data = self._files.read(real)
+        data = self._files.seen(real)
         if data is None:
             return False
         for name, value in grubenv.values(data).items():
@@ -359,7 +364,7 @@ class _Interpreter:
         if words:  # only the default, or all but it: the menu as a whole stays the same
             return True
         state.uses_bls = True
-        folder = state.variables.get("blsdir", "/loader/entries")
+        folder = state.variables.get("blsdir", LOADER_ENTRIES)
         for entry in sorted_entries(loader_entries(self._files, folder)):
             kernel = bls.first(entry.lines, "linux")
             if kernel is None:
@@ -373,6 +378,7 @@ class _Interpreter:
                 kernel=self._path(state, kernel),
                 initrds=tuple(self._path(state, path) for path in expanded(initrds, state.variables).split()),
                 cmdline=expanded(options, state.variables),
+                locked=bool(expanded(bls.first(entry.lines, "grub_users") or "", state.variables).strip()),
             )
             state.items.append(item)
             state.bodies.append(())

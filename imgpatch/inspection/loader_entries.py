@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from imgpatch.formats import bls
 from imgpatch.inspection.grub_files import GrubFiles
 
+LOADER_ENTRIES = "/loader/entries"
+"""Where blscfg looks, below the file system of /boot, unless `blsdir` says otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class BlsEntry:
@@ -21,7 +24,7 @@ class BlsEntry:
     lines: tuple[bls.Line, ...] = field(repr=False)
 
 
-def loader_entries(files: GrubFiles, folder: str = "/loader/entries") -> tuple[BlsEntry, ...]:
+def loader_entries(files: GrubFiles, folder: str = LOADER_ENTRIES) -> tuple[BlsEntry, ...]:
     """The loader entries of the guest, in the order of their names."""
     for base in dict.fromkeys((f"/boot{folder}", folder, f"/boot/efi{folder}", f"/efi{folder}")):
         paths = files.guest.glob(f"{base}/*.conf") if "(" not in base else ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from imgpatch.devices import Naming, naming, resolve, same_tag
 from imgpatch.formats import cmdline
@@ -14,6 +14,10 @@ from imgpatch.transforms.network_arguments import NetworkArguments
 _FROM_VARIABLE = re.compile(r"\$\{?[A-Za-z_]*kernelopts\b")
 """A line that gets its arguments from a variable, which is edited where it is set (RHEL 8)."""
 _SWAP = frozenset({"swap", "swsuspend", None})
+_BLACKLISTS = frozenset(
+    {"rd.driver.blacklist", "rdblacklist", "modprobe.blacklist", "module_blacklist", "blacklist"}
+)
+"""dracut's, the one it had in Red Hat 6, kmod's, the kernel's, initramfs-tools'."""
 
 
 class Arguments:
@@ -25,16 +29,19 @@ class Arguments:
         added: Sequence[str],
         today: str = "",
         network: NetworkArguments | None = None,
+        drivers: Collection[str] = (),
     ) -> None:
         """Takes the machine's disks, what every kernel line must have, and the line that boots today.
 
         What that line calls the root is the root, whatever its name would count to among the disks given.
+        `drivers` may not be blacklisted.
         """
         self.added = tuple(added)
         values = [cmdline.parameter(word) for word in cmdline.words(today)]
         self._root_today = next((v.strip('"') for name, v in reversed(values) if name == "root" and v), None)
         self._storage = storage
         self._network = network
+        self._drivers = frozenset(name.replace("-", "_") for name in drivers)
         self._reasons: dict[Reason, None] = {}
         self._warnings: dict[str, None] = {}
 
@@ -91,7 +98,17 @@ class Arguments:
             return self._root(word, value.strip('"'), initrd=initrd)
         if name == "resume":
             return self._resume(word, value.strip('"'))
+        if name in _BLACKLISTS:
+            return self._blacklist(word, name, value)
         return word
+
+    def _blacklist(self, word: str, name: str, value: str) -> str | None:
+        modules = value.split(",")
+        kept = [module for module in modules if module.replace("-", "_") not in self._drivers]
+        if len(kept) == len(modules):
+            return word
+        self._reason("M-11", f"{word} keeps a driver from loading that EC2 needs")
+        return f"{name}={','.join(kept)}" if kept else None
 
     def _root(self, word: str, value: str, *, initrd: bool) -> str:
         if naming(value) is not Naming.HARDWARE:

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from imgpatch.errors import FormatError
-from imgpatch.formats import bls, grubenv, shellvars
+from imgpatch.formats import bls, cmdline, grubenv, shellvars
 from imgpatch.guest import Guest
 from imgpatch.inspection import Inspection
 from imgpatch.inspection.bootloader import GRUB2, Bootloader, menu
 from imgpatch.inspection.grub_defaults import GrubDefaults, grub_defaults, sourced
 from imgpatch.inspection.grub_files import GrubFiles
-from imgpatch.inspection.loader_entries import loader_entries
+from imgpatch.inspection.loader_entries import LOADER_ENTRIES, loader_entries
 from imgpatch.plan import OWN_RULE, Context, Edit, Note, NoteKind, Reason
 from imgpatch.transforms.kernel_arguments import Arguments
 from imgpatch.transforms.kernel_lines import in_grub_cfg, in_menu_lst
@@ -28,6 +28,7 @@ KERNEL_CMDLINE = "/etc/kernel/cmdline"
 _ALL_KERNELS = "GRUB_CMDLINE_LINUX"
 _SUSE_FILE = "/etc/sysconfig/bootloader"
 _SUSE_LISTS = ("DEFAULT_APPEND", "FAILSAFE_APPEND", "XEN_KERNEL_APPEND")
+_NEEDED_BY_DRIVERS = ("nvme-core",)
 
 
 def applies(inspection: Inspection) -> bool:  # noqa: ARG001 (every guest has a kernel)
@@ -39,7 +40,10 @@ def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
     default = None if bootloader is None else bootloader.default
     today = "" if default is None else default.cmdline
     added = kernel_arguments(guest, context)
-    arguments = Arguments(guest.storage, added, today, NetworkArguments.of(context))
+    drivers = [name for driver in context.target.drivers for name in (driver.module, *driver.old_names)]
+    arguments = Arguments(
+        guest.storage, added, today, NetworkArguments.of(context), (*drivers, *_NEEDED_BY_DRIVERS)
+    )
     if bootloader is None:
         if arguments.added:
             text = f"no GRUB is found: give the kernel {' '.join(arguments.added)} yourself"
@@ -51,7 +55,7 @@ def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
     else:
         for path in bootloader.configs:
             yield from _edit(guest, path, in_menu_lst(guest.text(path) or "", arguments), arguments)
-        yield from _suse_bootloader(guest, arguments)
+    yield from _suse_bootloader(guest, arguments)
     yield from (Note(NoteKind.WARNING, OWN_RULE, text) for text in arguments.warnings)
 
 
@@ -59,21 +63,35 @@ def _menus(guest: Guest, bootloader: Bootloader, arguments: Arguments) -> Iterat
     """The menus GRUB reads when the machine starts."""
     scripts: dict[str, None] = {}
     blocks: dict[str, None] = {}
+    folders: dict[str, None] = {}
     for config in bootloader.configs:
         outcome = menu(guest, config)
         scripts |= dict.fromkeys((config, *outcome.sources))
         if outcome.environment_block is not None:
             blocks[outcome.environment_block] = None
+        folders[outcome.variables.get("blsdir", LOADER_ENTRIES)] = None
     for path in scripts:
         yield from _edit(guest, path, in_grub_cfg(guest.text(path) or "", arguments), arguments)
     for path in blocks:
         yield from _grubenv(guest, path, arguments)
-    if bootloader.bls:
-        for entry in loader_entries(GrubFiles(guest)):
-            yield from _edit(guest, entry.path, _in_loader_entry(entry.lines, arguments), arguments)
-        line = guest.text(KERNEL_CMDLINE) or ""
-        if line.strip():  # kernel-install(8) makes the next entries of it
-            yield from _edit(guest, KERNEL_CMDLINE, arguments.line(line, initrd=True), arguments)
+    entries = {entry.path: entry for folder in folders for entry in loader_entries(GrubFiles(guest), folder)}
+    for entry in entries.values():  # those that no menu shows today, too: the next grub.cfg may
+        yield from _edit(guest, entry.path, _in_loader_entry(entry.lines, arguments), arguments)
+    text = guest.text(KERNEL_CMDLINE)
+    if text is not None:
+        yield from _edit(guest, KERNEL_CMDLINE, _in_cmdline_file(text, arguments), arguments)
+
+
+def _in_cmdline_file(text: str, arguments: Arguments) -> str:
+    """/etc/kernel/cmdline, of which kernel-install(8) makes the next entries; comments stay."""
+    lines = text.split("\n")
+    places = [i for i, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("#")]
+    for place in places:
+        lines[place] = arguments.line(lines[place], initrd=True, add=False)
+    words = [word for place in places for word in cmdline.words(lines[place])]
+    for word in arguments.missing(words) if places else ():
+        lines[places[-1]] = cmdline.with_word(lines[places[-1]], word)
+    return "\n".join(lines)
 
 
 def _edit(guest: Guest, path: str, text: str, arguments: Arguments) -> Iterator[Edit]:
@@ -165,14 +183,17 @@ def _in_lists(text: str, arguments: Arguments, is_list: Callable[[str], bool]) -
     )
 
 
-def _suse_bootloader(guest: Guest, arguments: Arguments) -> Iterator[Edit]:
-    """SUSE before GRUB 2: what perl-Bootloader gives to the next kernel."""
+def _suse_bootloader(guest: Guest, arguments: Arguments) -> Iterator[Edit | Note]:
+    """SUSE: what perl-Bootloader gives to the next kernel where it does not know better."""
     text = guest.text(_SUSE_FILE)
     if text is None:
         return
     after = _in_lists(text, arguments, lambda name: name in _SUSE_LISTS)
-    value = shellvars.values(shellvars.parse(after)).get(_SUSE_LISTS[0])
-    if value is not None:
-        for word in arguments.missing(value.split()):
-            after = shellvars.with_word(after, _SUSE_LISTS[0], word)
+    try:
+        for name in _SUSE_LISTS[:2]:
+            value = shellvars.values(shellvars.parse(after)).get(name)
+            for word in arguments.missing(value.split()) if value is not None else ():
+                after = shellvars.with_word(after, name, word)
+    except FormatError as error:
+        yield Note(NoteKind.WARNING, OWN_RULE, f"{_SUSE_FILE}: {error}")
     yield from _edit(guest, _SUSE_FILE, after, arguments)

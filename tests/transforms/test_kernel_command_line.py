@@ -117,6 +117,30 @@ def test_the_nic_gets_the_kernel_s_name(before: str, wanted: str) -> None:
     assert text_after(guest, CFG) == entry(wanted)
 
 
+@pytest.mark.parametrize(
+    ("before", "wanted"),
+    [
+        ("ro rd.driver.blacklist=nouveau,nvme quiet", "ro rd.driver.blacklist=nouveau quiet"),
+        ("ro rdblacklist=nvme rdblacklist=nouveau", "ro rdblacklist=nouveau"),
+        ("ro modprobe.blacklist=xen-blkfront,ena", "ro"),
+        ("ro module_blacklist=xen_netfront,floppy", "ro module_blacklist=floppy"),
+        ("ro modprobe.blacklist=nvme_core", "ro"),
+        ("ro modprobe.blacklist=xen_vbd,nvmem", "ro modprobe.blacklist=nvmem"),
+        ("ro modprobe.blacklist=nvme_tcp", "ro modprobe.blacklist=nvme_tcp"),
+        ("ro modprobe.blacklist", "ro modprobe.blacklist"),
+    ],
+)
+def test_no_driver_that_ec2_needs_is_kept_from_loading(before: str, wanted: str) -> None:
+    files = {CFG: entry(f"{BY_UUID} {before}"), DEFAULTS: f'GRUB_CMDLINE_LINUX="{before}"\n', **ONE}
+    guest = machine(files)
+    plan = plan_of(guest)
+    done = after(guest, plan)
+    assert done.text(CFG) == entry(f"{BY_UUID} {wanted}")
+    assert done.text(DEFAULTS) == f'GRUB_CMDLINE_LINUX="{wanted}"\n'
+    rules = {reason.rule for change in plan.changes for reason in change.reasons}
+    assert rules == (set() if before == wanted else {"M-11"})
+
+
 def test_without_grub_the_arguments_are_for_the_user_to_give() -> None:
     guest = machine({"/etc/network/interfaces": "auto ens192\niface ens192 inet dhcp\n"})
     (note,) = plan_of(guest).notes
@@ -219,14 +243,23 @@ def test_grub_legacy_and_debians_kopt() -> None:
     assert text_after(guest, path) == text.replace("root=/dev/sda2 ro", line)
 
 
-def test_suse_before_grub_2() -> None:
+@pytest.mark.parametrize("menu", ["/boot/grub/menu.lst", "/boot/grub2/grub.cfg"])
+def test_suse_s_lists_for_the_next_kernel(menu: str) -> None:
+    legacy = f"default 0\ntimeout 5\ntitle A\nkernel /boot/vmlinuz-6.9 {BY_UUID}\n"
     files = {
-        "/boot/grub/menu.lst": f"default 0\ntimeout 5\ntitle A\nkernel /boot/vmlinuz-6.9 {BY_UUID}\n",
-        "/etc/sysconfig/bootloader": 'DEFAULT_APPEND="resume=/dev/sda3 splash"\nLOADER_TYPE="grub"\n',
+        menu: legacy if menu.endswith(".lst") else entry(BY_UUID),
+        "/etc/sysconfig/bootloader": (
+            'LOADER_TYPE="grub"\nDEFAULT_APPEND="resume=/dev/sda3 splash"\n'
+            'FAILSAFE_APPEND="showopts"\nXEN_APPEND="dom0_mem=1G"\n'
+        ),
         **ONE,
+        **UDEV,
     }
     text = text_after(machine(files, os_id="sles"), "/etc/sysconfig/bootloader")
-    assert text == 'DEFAULT_APPEND="resume=UUID=5a5a-swap splash"\nLOADER_TYPE="grub"\n'
+    assert text == (
+        'LOADER_TYPE="grub"\nDEFAULT_APPEND="resume=UUID=5a5a-swap splash net.ifnames=0 biosdevname=0"\n'
+        'FAILSAFE_APPEND="showopts net.ifnames=0 biosdevname=0"\nXEN_APPEND="dom0_mem=1G"\n'
+    )
 
 
 def test_real_menus_change_in_their_kernel_lines_only() -> None:

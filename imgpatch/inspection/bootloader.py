@@ -54,9 +54,26 @@ def boot_entries(outcome: Menu) -> tuple[BootEntry, ...]:
     return tuple(entry for entry, _ in _entries(outcome, outcome.items, (), ()))
 
 
-def default_entry(outcome: Menu) -> BootEntry | None:
-    """The entry GRUB boots by itself; None where that boots no kernel."""
-    places = chosen(outcome.items, outcome.variables.get("default"), by_id_first=outcome.uses_bls)
+def default_entry(guest: Guest, outcome: Menu) -> BootEntry | None:
+    """The entry GRUB boots by itself; None where that boots no kernel.
+
+    Where the kernel it asks for is gone, GRUB turns to those that `fallback` names, in their order.
+    """
+    entry = asked_entry(outcome)
+    for word in outcome.variables.get("fallback", "").split():
+        if entry is None or guest.exists(entry.kernel):
+            break
+        entry = _entry_at(outcome, chosen(outcome.items, word, by_id_first=outcome.uses_bls))
+    return entry
+
+
+def asked_entry(outcome: Menu) -> BootEntry | None:
+    """The entry that `default` names, whether its kernel is there or not."""
+    default = outcome.variables.get("default")
+    return _entry_at(outcome, chosen(outcome.items, default, by_id_first=outcome.uses_bls))
+
+
+def _entry_at(outcome: Menu, places: tuple[int, ...]) -> BootEntry | None:
     return next((entry for entry, at in _entries(outcome, outcome.items, (), ()) if at == places), None)
 
 
@@ -66,7 +83,7 @@ def _grub2(guest: Guest, configs: tuple[str, ...]) -> Bootloader:
         kind=GRUB2,
         configs=configs,
         entries=boot_entries(outcome),
-        default=default_entry(outcome),
+        default=default_entry(guest, outcome),
         timeout=timeout_of(outcome),
         timeout_style=outcome.variables.get("timeout_style", "menu"),
         bls=outcome.uses_bls,

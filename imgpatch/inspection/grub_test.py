@@ -79,7 +79,7 @@ class _Test:
             return (operand == "") is (operator == "-z")
         if not operand:
             return False
-        stat = self._files.guest.stat(self._files.locate(operand, self._root))
+        stat = self._files.stat(self._files.locate(operand, self._root))
         if stat is None or operator == "-e":
             return stat is not None
         if operator == "-d":

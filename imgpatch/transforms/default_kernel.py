@@ -43,9 +43,17 @@ def choose(
     target: Target,
     entries: Sequence[BootEntry],
     today: BootEntry | None,
+    *,
+    lasting: bool = False,
 ) -> Choice:
-    """The entry that boots today, or the newest that can run on EC2 where that one cannot."""
+    """The entry that boots today, or the newest that can run on EC2 where that one cannot.
+
+    `lasting`: no later menu undoes the choice, so that what boots today keeps the name it has: one that means
+    the newest kernel (Debian's first entry) goes on meaning it.
+    """
     choice = _chosen(guest, inspection, target, entries, today)
+    if lasting and choice.why is None and today is not None:
+        choice = replace(choice, entry=today)
     if choice.warning is None and choice.entry is not None and choice.entry.locked:
         text = f"GRUB asks for a password before it boots {choice.entry.name}, and nobody is there to give it"
         return replace(choice, warning=text)

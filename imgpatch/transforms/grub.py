@@ -18,6 +18,7 @@ from imgpatch.inspection import Inspection
 from imgpatch.inspection.bootloader import (
     GRUB2,
     BootEntry,
+    asked_entry,
     boot_entries,
     default_entry,
     menu,
@@ -70,21 +71,27 @@ def _pin(draft: Draft, config: str, context: Context) -> tuple[list[Note], Choic
     except FormatError as error:
         notes.append(Note(NoteKind.WARNING, RULE, f"{config}: next_entry stays: {error}"))
     outcome = menu(draft.guest, config)
+    today = default_entry(draft.guest, outcome)
+    entries = boot_entries(outcome)
     choice = choose(
-        draft.guest, context.inspection, context.target, boot_entries(outcome), default_entry(outcome)
+        draft.guest, context.inspection, context.target, entries, today, lasting=_is_saved(outcome)
     )
     if choice.warning is not None:
         notes.append(Note(NoteKind.WARNING, RULE, f"{config}: {choice.warning}"))
     entry = choice.entry
     if entry is None or entry.name is None or _is_pinned(outcome, entry):
         return notes, choice
+    if outcome.uses_bls and _means_the_newest(outcome) and choice.why is None:
+        text = f"{config}: the default stays the first entry, the newest kernel, which boots today: this file"
+        text += " is not made anew for a later kernel, and a pin in it would keep every one from booting"
+        return [*notes, Note(NoteKind.DECISION, RULE, text)], choice
     trial = draft.copy()
     try:
         _set_default(trial, config, outcome, entry, choice.why or "the entry that boots today")
     except FormatError as error:
         return [*notes, Note(NoteKind.WARNING, RULE, f"{config}: the default entry stays: {error}")], choice
     outcome = menu(trial.guest, config)
-    if outcome.variables.get("default") == entry.name and boots_the_same(default_entry(outcome), entry):
+    if outcome.variables.get("default") == entry.name and boots_the_same(asked_entry(outcome), entry):
         draft.adopt(trial)
     else:
         text = f"{config}: its script sets the default entry in a way that cannot be edited; it stays"
@@ -95,7 +102,19 @@ def _pin(draft: Draft, config: str, context: Context) -> tuple[list[Note], Choic
 def _is_pinned(outcome: Menu, entry: BootEntry) -> bool:
     default = outcome.variables.get("default", "")
     named = is_named(outcome.items, default, by_id_first=outcome.uses_bls)
-    return named and boots_the_same(default_entry(outcome), entry)
+    return named and boots_the_same(asked_entry(outcome), entry)
+
+
+def _is_saved(outcome: Menu) -> bool:
+    """Whether the default is what the environment block holds, which no later menu changes."""
+    setter = outcome.setters.get("default")
+    found = None if setter is None else grubcfg.assignment(setter.command)
+    return found is not None and "saved_entry" in found[1].raw
+
+
+def _means_the_newest(outcome: Menu) -> bool:
+    """Whether the default is the first entry by its place, written so in the script."""
+    return not _is_saved(outcome) and outcome.variables.get("default", "") in {"", "0"}
 
 
 def _set_default(draft: Draft, config: str, outcome: Menu, entry: BootEntry, why: str) -> None:
@@ -106,7 +125,7 @@ def _set_default(draft: Draft, config: str, outcome: Menu, entry: BootEntry, why
     if setter is None or found is None:
         line = f"set default={grubcfg.quoted(name)}"
         draft.put(config, _with_line(draft.guest.text(config) or "", line), reason)
-    elif "saved_entry" in found[1].raw:
+    elif _is_saved(outcome):
         path = outcome.environment_block or posixpath.join(posixpath.dirname(config), "grubenv")
         data = draft.guest.read(path)
         settings = {"saved_entry": name}
@@ -119,15 +138,24 @@ def _set_default(draft: Draft, config: str, outcome: Menu, entry: BootEntry, why
 
 
 def _forget_next_entry(draft: Draft, config: str) -> None:
-    """An entry asked for one boot only would boot first on EC2, whether it can or not."""
+    """An entry asked for one boot only would boot first on EC2, whether it can or not.
+
+    GRUB before 2.00 has it in `saved_entry`, and in `prev_saved_entry` what is to come back after that boot.
+    """
     path = menu(draft.guest, config).environment_block
     data = None if path is None else draft.guest.read(path)
     if path is None or data is None:
         return
-    entry = grubenv.values(data).get("next_entry")
-    if entry:
-        reason = Reason(RULE, f"next_entry={entry} was meant for the old machine's next boot")
-        draft.put(path, grubenv.with_values(data, {"next_entry": ""}), reason)
+    values = grubenv.values(data)
+    settings: dict[str, str | None] = {}
+    if entry := values.get("next_entry"):
+        settings["next_entry"] = ""
+    if back := values.get("prev_saved_entry"):
+        entry = values.get("saved_entry")
+        settings |= {"saved_entry": back, "prev_saved_entry": ""}
+    if settings:
+        reason = Reason(RULE, f"{entry} was meant for the old machine's next boot only")
+        draft.put(path, grubenv.with_values(data, settings), reason)
 
 
 # --- the timeout -------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from imgpatch import edition
 from imgpatch.formats import grubenv
 from imgpatch.guest import Guest, MemoryTree
 from imgpatch.inspection import inspect
+from imgpatch.inspection.bootloader import Bootloader, inspect_bootloader
 from imgpatch.plan import Context, Plan, make_plan, planned
 from imgpatch.storage import Device, Disk, Storage
 from imgpatch.target import EC2
@@ -16,6 +17,7 @@ from imgpatch.transforms import fallback_loader, grub, kernel_command_line
 ESP_TYPE = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
 ESP = Device(disk=0, partition=1, fstype="vfat", uuid="AAAA-0001", parttype=ESP_TYPE)
 ROOT = Device(disk=0, partition=2, fstype="ext4", uuid="c0c0-root", partuuid="p0p0-02")
+BOOT = Device(disk=0, partition=4, fstype="xfs", uuid="b0b0-boot", partuuid="p0p0-04")
 SWAP = Device(disk=0, partition=3, fstype="swap", uuid="5a5a-swap", partuuid="p0p0-03")
 
 BOTH = "kernel/drivers/block/xen-blkfront.ko\nkernel/drivers/nvme/host/nvme.ko\n"
@@ -38,13 +40,15 @@ def machine(
     mounts: Mapping[str, Device] | None = None,
     os_id: str = "debian",
     devices: Sequence[Device] = (ROOT, SWAP),
+    links: Mapping[str, str] | None = None,
 ) -> Guest:
     mounted = {"/": ROOT} if mounts is None else mounts
     contents = {path: data.encode() if isinstance(data, str) else data for path, data in files.items()}
     contents["/etc/os-release"] = f"ID={os_id}\nVERSION_ID=12\n".encode()
     folding = [point for point, device in mounted.items() if device.fstype == "vfat"]
     every = tuple(dict.fromkeys((*devices, *mounted.values())))
-    return Guest(MemoryTree(contents, case_folding=folding), Storage((Disk("gpt", 1),), every, mounted))
+    tree = MemoryTree(contents, links=links, case_folding=folding)
+    return Guest(tree, Storage((Disk("gpt", 1),), every, mounted))
 
 
 def plan_of(guest: Guest, name: str = edition.NEWEST) -> Plan:
@@ -67,6 +71,29 @@ def after(guest: Guest, plan: Plan) -> Guest:
 def text_after(guest: Guest, path: str) -> str:
     """The file as the plan leaves it."""
     return after(guest, plan_of(guest)).text(path) or ""
+
+
+def bootloader(of: Guest) -> Bootloader:
+    found = inspect_bootloader(of)
+    assert found is not None
+    return found
+
+
+def default_kernel(of: Guest) -> str | None:
+    default = bootloader(of).default
+    return None if default is None else default.kernel
+
+
+def environment(of: Guest, folder: str) -> dict[str, str]:
+    """What the block in a folder holds; its size is GRUB's."""
+    data = of.read(f"{folder}/grubenv") or b""
+    assert len(data) == 1024
+    return grubenv.values(data)
+
+
+def kernel(release: str, builtin: str = BOTH) -> dict[str, str | bytes]:
+    """The files of one kernel whose name `kernels` cannot spell."""
+    return {f"/boot/vmlinuz-{release}": "x", f"/lib/modules/{release}/modules.builtin": builtin}
 
 
 def block(**settings: str) -> bytes:

@@ -102,7 +102,8 @@ def test_a_hypervisor_is_passed_over() -> None:
     ("before", "saved"),
     [
         ({"saved_entry": "1>2"}, OLD),
-        ({}, NEW),
+        ({}, "gnulinux-simple-U"),  # the newest kernel, today and later: GRUB keeps what is saved for ever
+        ({"saved_entry": "0"}, "gnulinux-simple-U"),
         ({"saved_entry": OLD}, OLD),
         ({"saved_entry": "Linux"}, "Linux"),
     ],
@@ -119,7 +120,9 @@ def test_a_saved_default_is_pinned_in_the_environment_block(before: dict[str, st
 
 def test_a_missing_environment_block_is_made() -> None:
     guest = machine({CFG: menu("6.9", head=SAVED_HEAD), **kernels(v6_9=BOTH)})
-    assert grubenv.values(after(guest, plan_of(guest)).read(ENV) or b"") == {"saved_entry": NEW}
+    assert grubenv.values(after(guest, plan_of(guest)).read(ENV) or b"") == {
+        "saved_entry": "gnulinux-simple-U"
+    }
 
 
 def test_an_entry_for_one_boot_is_forgotten() -> None:
@@ -131,6 +134,28 @@ def test_an_entry_for_one_boot_is_forgotten() -> None:
     assert found is not None
     assert found.default is not None
     assert found.default.kernel == "/boot/vmlinuz-6.1"
+
+
+def test_before_grub_2_00_the_entry_for_one_boot_is_the_saved_one() -> None:
+    """grub-reboot of Debian 7 and Ubuntu 12.04: 00_header puts prev_saved_entry back after that boot."""
+    head = 'load_env\nset default="${saved_entry}"\nif [ "${prev_saved_entry}" ]; then\n'
+    head += '  set saved_entry="${prev_saved_entry}"\n  save_env saved_entry\nfi\nset timeout=5\n'
+    env = block(saved_entry="0", prev_saved_entry=OLD)
+    guest = machine({CFG: menu("6.9", "6.1", head=head), ENV: env, **TWO})
+    done = after(guest, plan_of(guest))
+    assert grubenv.values(done.read(ENV) or b"") == {"saved_entry": OLD, "prev_saved_entry": ""}
+
+
+def test_a_fallback_boots_where_the_default_is_gone() -> None:
+    more = (
+        "menuentry B { linux /boot/vmlinuz-6.1 root=x; }\nmenuentry C { linux /boot/vmlinuz-6.9 root=x; }\n"
+    )
+    cfg = (
+        "set default=A\nset fallback='9 C'\nset timeout=5\nmenuentry A { linux /boot/gone root=x; }\n" + more
+    )
+    assert text_after(machine({CFG: cfg, **TWO}), CFG) == cfg.replace("default=A", "default=C")
+    without = cfg.replace("set fallback='9 C'\n", "")  # the newest that is there
+    assert text_after(machine({CFG: without, **TWO}), CFG) == without.replace("default=A", "default=C")
 
 
 def test_a_broken_environment_block_is_left_with_a_warning() -> None:

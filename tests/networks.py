@@ -17,6 +17,7 @@ from imgpatch.plan import Choices, Context, Plan, Transform, make_plan, planned
 from imgpatch.storage import Storage
 from imgpatch.transforms import (
     bridge_macs,
+    cloud_init,
     ifcfg,
     ifupdown,
     initramfs_network,
@@ -36,6 +37,7 @@ MODULES: tuple[ModuleType, ...] = (
     ifupdown,
     networkd,
     netplan,
+    cloud_init,
     networkmanager,
     networkmanager_conf,
     ifcfg,

@@ -84,6 +84,37 @@ class Document:
             at, entry = self._refuse(parent)
         return self._spliced(at, at, entry, expected)
 
+    def fill(self, path: Path, flow: str) -> Document:
+        """Adds a key with a list or mapping in flow style as the first of its mapping."""
+        parent: Any = self._node(path[:-1])
+        key, value = str(path[-1]), parse(flow).value
+        expected = _changed(self.value, path, lambda d, k: {**d, str(k): value})
+        if not isinstance(parent, MappingNode) or not parent.value:
+            self._refuse(path)
+        first = parent.value[0][0].start_mark
+        end = ", " if parent.flow_style else f"{newline(self.text)}{' ' * first.column}"
+        return self._spliced(first.index, first.index, f"{key}: {flow}{end}", expected)
+
+    def remove_item(self, path: Path) -> Document:
+        """Removes an item of a list that has others; comments on lines of their own stay."""
+        items: Any = self._node(path[:-1])
+        node, place = self._node(path), path[-1]
+        expected = _changed(self.value, path, lambda d, k: {i: v for i, v in d.items() if i != k})
+        if not isinstance(items, SequenceNode) or len(items.value) < 2 or not isinstance(place, int):
+            self._refuse(path)
+        if items.flow_style:
+            start, end = self._flow_item_span(items.value, int(place))
+            return self._spliced(start, end, "", expected)
+        start = self.text.rfind("\n", 0, node.start_mark.index) + 1
+        if self.text[start : node.start_mark.index].strip(" ") != "-":
+            self._refuse(path)
+        return self._without_lines(start, self._content_end(node, node), expected)
+
+    def _flow_item_span(self, items: Sequence[Node], place: int) -> tuple[int, int]:
+        if place + 1 < len(items):
+            return items[place].start_mark.index, items[place + 1].start_mark.index
+        return items[place - 1].end_mark.index, items[place].end_mark.index
+
     def remove(self, path: Path) -> Document:
         """Removes a key with all below it; comments on lines of their own stay."""
         mapping: Any = self._node(path[:-1])
@@ -95,9 +126,21 @@ class Document:
             start, end = self._flow_span(mapping, key, value)
             return self._spliced(start, end, "", expected)
         start = self.text.rfind("\n", 0, key.start_mark.index) + 1
+        if self.text[start : key.start_mark.index].strip(" ") == "-" and key is mapping.value[0][0]:
+            return self._without_first(mapping, expected)
         if self.text[start : key.start_mark.index].strip(" \ufeff"):
             self._refuse(path)
-        end = self.text.find("\n", self._content_end(key, value))
+        return self._without_lines(start, self._content_end(key, value), expected)
+
+    def _without_first(self, mapping: MappingNode, expected: Value) -> Document:
+        """Less the first key of a list's item, behind the hyphen: the second one takes its place."""
+        (key, value), (following, _) = mapping.value[:2]
+        if "#" in self.text[self._content_end(key, value) : following.start_mark.index]:
+            raise FormatError(f"line {key.start_mark.line + 1}: a comment that would be lost")
+        return self._spliced(key.start_mark.index, following.start_mark.index, "", expected)
+
+    def _without_lines(self, start: int, content_end: int, expected: Value) -> Document:
+        end = self.text.find("\n", content_end)
         end = len(self.text) if end < 0 else end + 1
         kept = "".join(f"{li}\n" for li in self.text[start:end].split("\n") if li.lstrip().startswith("#"))
         return self._spliced(start, end, kept, expected)

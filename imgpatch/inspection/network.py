@@ -7,9 +7,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from imgpatch.errors import FormatError
-from imgpatch.formats import netplan as yaml
 from imgpatch.guest import Guest
+from imgpatch.inspection import cloud_init
 from imgpatch.inspection.pins import Pin, find_pins
 from imgpatch.inspection.stacks import (
     Interface,
@@ -94,7 +93,7 @@ def inspect_network(guest: Guest) -> Network:
         renames=_renames(nics, topology),
         places=topology.places(nics),
         pins=pins,
-        cloud_init=_cloud_init(guest),
+        cloud_init=cloud_init.network_files(guest),
     )
 
 
@@ -244,16 +243,3 @@ def _stacks(guest: Guest, found: Iterable[Interface]) -> tuple[str, ...]:
     own = (ifupdown.STACK, networkd.STACK, netplan.STACK, networkmanager.STACK)
     order = (*own, ifcfg.STACK, wicked.STACK)
     return tuple(stack for stack in order if stack in stacks)
-
-
-def _cloud_init(guest: Guest) -> tuple[str, ...]:
-    """The files of cloud-init with a `network:` that does not switch it off."""
-    found = []
-    for path in ("/etc/cloud/cloud.cfg", *guest.glob("/etc/cloud/cloud.cfg.d/*.cfg")):
-        try:
-            network = yaml.parse(guest.text(path) or "").mapping(("network",))
-        except FormatError:
-            continue
-        if network and network.get("config") != "disabled":
-            found.append(path)
-    return tuple(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from imgpatch.plan import Transform
 from imgpatch.transforms import (
     bridge_macs,
+    cloud_init,
     crypttab,
     disk_mentions,
     fallback_loader,
@@ -37,6 +38,7 @@ TRANSFORMS: tuple[Transform, ...] = (
     ifupdown,
     networkd,
     netplan,
+    cloud_init,
     networkmanager,
     networkmanager_conf,
     ifcfg,

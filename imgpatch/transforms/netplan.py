@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from imgpatch.errors import FormatError
 from imgpatch.formats.netplan import Document, Path, Value, parse
 from imgpatch.guest import Guest
 from imgpatch.inspection import Inspection
 from imgpatch.inspection.network import Network, Place, renamed
-from imgpatch.inspection.network import alone as network_alone
 from imgpatch.inspection.stacks import is_pattern, netplan
 from imgpatch.plan import OWN_RULE, Context, Edit, Note, NoteKind, Reason
 from imgpatch.transforms.networkmanager import ADDRESSING, NO_ADDRESS
@@ -53,31 +52,24 @@ class _State:
 
 
 def applies(inspection: Inspection) -> bool:
-    return netplan.STACK in inspection.network.stacks or bool(inspection.network.cloud_init)
+    return netplan.STACK in inspection.network.stacks
 
 
 def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
-    yield from _edited(guest, netplan.files(guest), context)
-    for path in context.inspection.network.cloud_init:
-        # cloud-init's own configuration is netplan's where it is of version 2, and replaces what is there
-        yield from _edited(guest, (path,), context, alone=True)
-        if _is_version_1(guest, path):
-            text = f"{path}: gives cloud-init a network configuration of version 1, which is left as it is"
-            yield Note(NoteKind.WARNING, "M-06", text)
-
-
-def _edited(
-    guest: Guest, paths: Iterable[str], context: Context, *, alone: bool = False
-) -> Iterator[Edit | Note]:
     documents: dict[str, Document] = {}
-    for path in paths:
+    for path in netplan.files(guest):
         try:
             documents[path] = parse(guest.text(path) or "")
         except FormatError as error:
             yield Note(NoteKind.WARNING, "M-06", f"{path}: {error}; the file is left as it is")
-    if alone:
-        network = network_alone(context.inspection.network, netplan.said(documents))
-        context = replace(context, inspection=replace(context.inspection, network=network))
+    for item in rewritten(documents, context):
+        yield item if isinstance(item, Note) else _edit(*item)
+
+
+def rewritten(
+    documents: Mapping[str, Document], context: Context
+) -> Iterator[tuple[str, Document, tuple[Reason, ...]] | Note]:
+    """The files that change, as they are to be; cloud-init's version 2 is written in the same words."""
     state = _state(documents, context)
     for path, document in documents.items():
         state.path, state.reasons = path, []
@@ -87,7 +79,7 @@ def _edited(
             yield Note(NoteKind.WARNING, "M-06", f"{path}: {error}; the file is left as it is")
             continue
         if after.text != document.text:
-            yield _edit(path, after, state.reasons)
+            yield path, after, tuple(state.reasons)
 
 
 def _edit(path: str, after: Document, reasons: Sequence[Reason]) -> Edit:
@@ -97,11 +89,6 @@ def _edit(path: str, after: Document, reasons: Sequence[Reason]) -> Edit:
         return Edit(path, data, tuple(reasons))
     why = f"{path} belongs to a package and stays as it is; a file of its name in /etc takes its place"
     return Edit(target, data, (*reasons, Reason(OWN_RULE, why)), mode=0o600)  # netplan warns of other modes
-
-
-def _is_version_1(guest: Guest, path: str) -> bool:
-    document = netplan.read(guest, path)
-    return document is not None and isinstance(document.at(("network", "config")), list)
 
 
 def _state(documents: Mapping[str, Document], context: Context) -> _State:

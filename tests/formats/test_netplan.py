@@ -145,3 +145,49 @@ def test_a_sole_key_is_not_removed() -> None:
     document = netplan.parse("network:\n  ethernets:\n    a:\n      dhcp4: no\n")
     with pytest.raises(FormatError):
         document.remove((*BASE, "dhcp4"))
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "expected"),
+    [
+        ("a:\n- x: 1\n  y: 2\n- z\n", 0, "a:\n- z\n"),
+        ("a:\n  # c\n  - x\n  # d\n  - y # e\n", 1, "a:\n  # c\n  - x\n  # d\n"),
+        ("a: [x, y, z]\n", 0, "a: [y, z]\n"),
+        ("a: [x, {k: v}]\n", 1, "a: [x]\n"),
+        ("a: [x]\n", 0, None),
+        ("a:\n- - x\n  - y\n", 0, None),
+    ],
+)
+def test_an_item_of_a_list_goes_alone(text: str, place: int, expected: str | None) -> None:
+    document = netplan.parse(text)
+    if expected is None:
+        with pytest.raises(FormatError):
+            document.remove_item(("a", place))
+    else:
+        assert document.remove_item(("a", place)).text == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a:\n- x: 1\n  y: 2\n", "a:\n- y: 2\n"),
+        ("a:\n- x: 1 # one\n  y: 2\n", None),
+        ("a:\n- x:\n  - 1\n  y: 2\n", "a:\n- y: 2\n"),
+    ],
+)
+def test_the_first_key_of_an_item_goes(text: str, expected: str | None) -> None:
+    document = netplan.parse(text)
+    if expected is None:
+        with pytest.raises(FormatError):
+            document.remove(("a", 0, "x"))
+    else:
+        assert document.remove(("a", 0, "x")).text == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "start"), [("a:\n  x: 1\n", "a:\n  l: [{k: v}]\n  x"), ("a: {x: 1}\n", "a: {l:")]
+)
+def test_a_list_is_added(text: str, start: str) -> None:
+    filled = netplan.parse(text).fill(("a", "l"), "[{k: v}]")
+    assert filled.text.startswith(start)
+    assert filled.at(("a", "l")) == [{"k": "v"}]

@@ -168,7 +168,6 @@ def test_cloud_init_and_other_stacks_are_noticed() -> None:
     found = network(
         {
             "/etc/cloud/cloud.cfg.d/50.cfg": "network:\n  version: 2\n  ethernets: {ens1: {dhcp4: true}}\n",
-            "/etc/cloud/cloud.cfg.d/99-off.cfg": "network: {config: disabled}\n",
             "/etc/sysconfig/network-scripts/ifcfg-lo": "",
             "/etc/sysconfig/network-scripts/ifcfg-ens1": "",
         }

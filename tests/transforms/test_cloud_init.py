@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from imgpatch.plan import NoteKind
-from tests.networks import INTERFACES, after, guest, plan
+from tests.networks import INTERFACES, after, guest, mutations, plan
 
 FILE = "/etc/cloud/cloud.cfg.d/50-curtin-networking.cfg"
 SEED = "/var/lib/cloud/seed/nocloud-net/network-config"
@@ -82,6 +82,15 @@ BOND_AFTER = """\
 """
 
 
+ADDRESS_FIRST = """\
+    - name: ens1
+      type: physical
+      subnets:
+      - address: 10.0.0.5/24
+        type: static
+"""
+
+
 def config(items: str) -> str:
     return f"network:\n  version: 1\n  config:\n{items}"
 
@@ -111,11 +120,7 @@ def test_with_names_kept_only_the_addressing_changes() -> None:
             "    - {type: physical, name: ens1, subnets: [{type: dhcp4}, {type: static, address: ::5}]}\n",
             "    - {type: physical, name: eth0, subnets: [{type: dhcp4}]}\n",
         ),
-        (
-            "    - name: ens1\n      type: physical\n"
-            "      subnets:\n      - address: 1.2.3.4\n        type: static\n",
-            "    - name: eth0\n      type: physical\n      subnets:\n      - type: dhcp4\n",
-        ),
+        (ADDRESS_FIRST, "    - name: eth0\n      type: physical\n      subnets:\n      - type: dhcp4\n"),
         (
             "    - {type: loopback, name: lo, subnets: [{type: static, address: 10.9.9.9/32}]}\n",
             "    - {type: loopback, name: lo, subnets: [{type: static, address: 10.9.9.9/32}]}\n",
@@ -167,3 +172,10 @@ def test_what_cannot_be_read_is_said_and_left(text: str) -> None:
     made = plan(guest({FILE: text, **CLOUD}))
     assert made.changes == ()
     assert [note.rule for note in made.notes if note.text.startswith(FILE)] == ["M-06"]
+
+
+@pytest.mark.parametrize("place", [FILE, SEED])
+def test_spoiled_files_are_planned_once(place: str) -> None:
+    for text in (STATIC, config(BOND), STATIC.replace("network:\n", "", 1)):
+        for spoiled in mutations(text.encode(), "cloud-init", cuts=25):
+            plan(guest({**CLOUD, place: spoiled}))

@@ -24,8 +24,10 @@ from imgpatch.inspection.bootloader import (
     menu,
     timeout_of,
 )
+from imgpatch.inspection.grub_legacy import legacy_configs
 from imgpatch.inspection.grub_menu import is_named
 from imgpatch.inspection.grub_script import Menu
+from imgpatch.inspection.other_loaders import other_loaders
 from imgpatch.plan import Context, Edit, Note, NoteKind, Reason
 from imgpatch.transforms.default_kernel import Choice, boots_the_same, choose
 from imgpatch.transforms.draft import Draft
@@ -38,20 +40,25 @@ _ONE_SITUATION = ("recordfail", "menu_auto_hide", "menu_show_once")
 """Variables of the grubenv that change the timeout of one boot only."""
 
 
-def applies(inspection: Inspection) -> bool:
-    """Every guest with GRUB."""
-    return inspection.bootloader is not None
+def applies(inspection: Inspection) -> bool:  # noqa: ARG001 (one without GRUB is warned of)
+    return True
 
 
 def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
     bootloader = context.inspection.bootloader
     if bootloader is None:
+        yield Note(NoteKind.WARNING, "R-29", _without_grub(guest))
         return
     draft = Draft(guest)
     if bootloader.kind != GRUB2:
         yield from settle_legacy(draft, bootloader.configs, context)
         yield from draft.edits()
         return
+    if legacy := [path for path in legacy_configs(guest) if path not in bootloader.configs]:
+        text = (
+            f"{', '.join(legacy)} is GRUB legacy's menu, left as it is: {bootloader.configs[0]} is GRUB 2's"
+        )
+        yield Note(NoteKind.DECISION, "R-30", text)
     for number, config in enumerate(bootloader.configs):
         notes, choice = _pin(draft, config, context)
         yield from notes
@@ -59,6 +66,12 @@ def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
         if number == 0:
             yield from settle_defaults(draft, menu(draft.guest, config), choice.entry)
     yield from draft.edits()
+
+
+def _without_grub(guest: Guest) -> str:
+    found = " and ".join(f"{name} ({path})" for name, path in other_loaders(guest))
+    there = f"the guest has {found}, left as it is" if found else "nor are files of another boot loader"
+    return f"no menu of GRUB is found, and ImportImage takes no other boot loader; {there}"
 
 
 # --- the default entry -------------------------------------------------------------------------------

@@ -56,6 +56,9 @@ class Tree(Protocol):
     def read(self, path: str) -> bytes:
         """The contents of a regular file that exists."""
 
+    def head(self, path: str, size: int) -> bytes:
+        """The first bytes of a regular file that exists, at most so many."""
+
     def folds_case(self, path: str) -> bool:
         """Whether names in this directory are looked up without regard to case (vfat, NTFS)."""
 
@@ -100,6 +103,12 @@ class Guest:
                 hint="look at the path in the guest; imgpatch does not touch what it cannot read",
             )
         return self.tree.read(real)
+
+    def head(self, path: str, size: int) -> bytes:
+        """The first bytes of a regular file, however large it is; none where there is no such file."""
+        real = self.resolve(path)
+        stat = self.tree.lstat(real)
+        return self.tree.head(real, size) if stat is not None and stat.kind is Kind.FILE else b""
 
     def text(self, path: str) -> str | None:
         """`read`, decoded so that bytes outside UTF-8 survive the way back (`surrogateescape`)."""
@@ -205,6 +214,9 @@ class MemoryTree:
     def read(self, path: str) -> bytes:
         return self._files[path]
 
+    def head(self, path: str, size: int) -> bytes:
+        return self._files[path][:size]
+
     def folds_case(self, path: str) -> bool:
         return any(posixpath.commonpath((path, point)) == point for point in self._folding)
 
@@ -241,6 +253,10 @@ class PlannedTree:
     def read(self, path: str) -> bytes:
         data = self._after.get(path)
         return self._tree.read(path) if data is None else data
+
+    def head(self, path: str, size: int) -> bytes:
+        data = self._after.get(path)
+        return self._tree.head(path, size) if data is None else data[:size]
 
     def folds_case(self, path: str) -> bool:
         return self._tree.folds_case(path)

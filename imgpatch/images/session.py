@@ -114,6 +114,10 @@ class ApplianceTree:
             self._contents[path] = self._appliance.read(path, stat.size if stat else 0)
         return self._contents[path]
 
+    def head(self, path: str, size: int) -> bytes:
+        data: bytes = self._appliance.pread(path, size, 0)
+        return data
+
     def folds_case(self, path: str) -> bool:
         return _fstype(path, self._types) in FOLDING
 

@@ -49,6 +49,9 @@ class DirectoryTree:
     def read(self, path: str) -> bytes:
         return self.host(path).read_bytes()
 
+    def head(self, path: str, size: int) -> bytes:
+        return self.host(path).read_bytes()[:size]
+
     def folds_case(self, path: str) -> bool:
         return False
 

@@ -99,7 +99,8 @@ def _unfit(guest: Guest, kernels: Sequence[Kernel], entry: BootEntry | None) -> 
     if not guest.exists(entry.kernel):
         return f"the default entry boots {entry.kernel}, which is not there"
     name = posixpath.basename(entry.kernel)
-    purpose = next((text for word, text in _PURPOSES.items() if word in name), None)
+    place = "/".join(entry.kernel.split("/")[-2:])  # kernel-install(8) has /boot/ID/0-rescue/linux, too
+    purpose = next((text for word, text in _PURPOSES.items() if word in place), None)
     if purpose is not None:
         return f"{entry.kernel} {purpose}, and its initramfs is left without EC2's drivers"
     kernel = _kernel_of(guest, kernels, entry)

@@ -70,6 +70,12 @@ def test_what_boots_today_stays_where_it_can(files: Files, release: str) -> None
     assert outcome({**files, **NEW}, entry("6.9"), entry(release), default="1") == (release, [])
 
 
+def test_a_rescue_kernel_may_have_a_folder_of_its_own() -> None:
+    path = "/boot/9af/0-rescue/linux"
+    rescue = f"menuentry R {{\n linux {path} root=UUID=c0c0-root\n}}\n"
+    assert outcome({path: "x", **NEW}, rescue, entry("6.9"))[0] == "6.9"
+
+
 def test_memtest_is_no_kernel() -> None:
     memtest = "menuentry M {\n linux16 /boot/memtest86+.bin\n}\n"
     assert outcome({"/boot/memtest86+.bin": "x", **NEW}, memtest, entry("6.9"))[0] == "6.9"

@@ -18,6 +18,8 @@ from imgpatch.storage import Storage
 from imgpatch.transforms import (
     bridge_macs,
     cloud_init,
+    dhclient,
+    dhcpcd,
     ifcfg,
     ifupdown,
     initramfs_network,
@@ -42,6 +44,8 @@ MODULES: tuple[ModuleType, ...] = (
     networkmanager_conf,
     ifcfg,
     wicked,
+    dhclient,
+    dhcpcd,
     bridge_macs,
     resolv_conf,
     initramfs_network,

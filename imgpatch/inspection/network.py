@@ -13,6 +13,7 @@ from imgpatch.inspection.pins import Pin, find_pins
 from imgpatch.inspection.stacks import (
     Interface,
     Role,
+    dhcpcd,
     ifcfg,
     ifupdown,
     is_pattern,
@@ -85,6 +86,7 @@ def inspect_network(guest: Guest) -> Network:
     pins = find_pins(guest)
     found = [*ifupdown.interfaces(guest), *networkd.interfaces(guest), *netplan.interfaces(guest)]
     found += [*networkmanager.interfaces(guest), *ifcfg.interfaces(guest), *wicked.interfaces(guest)]
+    found += dhcpcd.interfaces(guest)
     topology = Topology(found, {pin.mac: pin.name for pin in pins if pin.mac})
     nics = topology.nics()
     return Network(
@@ -236,10 +238,12 @@ def _stacks(guest: Guest, found: Iterable[Interface]) -> tuple[str, ...]:
         stacks.add(networkmanager.STACK)
     if networkd.is_enabled(guest):
         stacks.add(networkd.STACK)
+    if dhcpcd.is_enabled(guest):
+        stacks.add(dhcpcd.STACK)
     if wicked.is_active(guest):
         stacks.add(wicked.STACK)
     if ifcfg.is_present(guest):
         stacks.add(ifcfg.STACK)
     own = (ifupdown.STACK, networkd.STACK, netplan.STACK, networkmanager.STACK)
-    order = (*own, ifcfg.STACK, wicked.STACK)
+    order = (*own, dhcpcd.STACK, ifcfg.STACK, wicked.STACK)
     return tuple(stack for stack in order if stack in stacks)

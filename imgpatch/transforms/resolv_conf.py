@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from imgpatch.guest import Guest, Kind
 from imgpatch.inspection import Inspection
 from imgpatch.inspection.network import Network
-from imgpatch.inspection.stacks import ifcfg, ifupdown, netplan, networkmanager, wicked
+from imgpatch.inspection.stacks import dhcpcd, ifcfg, ifupdown, netplan, networkmanager, wicked
 from imgpatch.plan import OWN_RULE, Context, Edit, Note, Reason
 
 PATH = "/etc/resolv.conf"
@@ -48,7 +48,9 @@ def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
 def is_rewritten(guest: Guest, network: Network) -> bool:
     """Whether what brings the primary NIC up writes the name servers it is given into the file."""
     sources = network.nics[0].sources if network.nics else ()
-    if any(path in ifupdown.files(guest) for path in sources):
+    if any(path in ifupdown.files(guest) or path == dhcpcd.PATH for path in sources):
+        return True
+    if dhcpcd.STACK in network.stacks and not sources:
         return True
     if any(path in ifcfg.files(guest) for path in sources):
         return ifcfg.takes_name_servers(guest) and not (ifcfg.by_manager(guest) and _keeps_out(guest))

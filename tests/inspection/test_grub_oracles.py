@@ -1,4 +1,4 @@
-"""Other readers of GRUB's files find the same: u-root's results, what petitboot's and grubby's tests expect."""
+"""Other readers of GRUB find the same: u-root, and what the tests of petitboot and grubby expect."""
 
 from __future__ import annotations
 

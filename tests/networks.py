@@ -29,6 +29,7 @@ from imgpatch.transforms import (
     networkmanager_conf,
     nic_mentions,
     nic_names,
+    old_network,
     resolv_conf,
     wicked,
 )
@@ -48,6 +49,7 @@ MODULES: tuple[ModuleType, ...] = (
     dhcpcd,
     bridge_macs,
     resolv_conf,
+    old_network,
     initramfs_network,
     nic_mentions,
 )

@@ -26,6 +26,7 @@ from imgpatch.transforms import (
     networkmanager_conf,
     nic_mentions,
     nic_names,
+    old_network,
     resolv_conf,
     wicked,
 )
@@ -49,6 +50,7 @@ TRANSFORMS: tuple[Transform, ...] = (
     dhcpcd,
     bridge_macs,
     resolv_conf,
+    old_network,
     initramfs_network,
     nic_mentions,
     kernel_command_line,

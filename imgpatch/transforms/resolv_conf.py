@@ -7,16 +7,31 @@ systemd-networkd never does. The documents are silent: 169.254.169.253 is the Am
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from imgpatch.guest import Guest, Kind
 from imgpatch.inspection import Inspection
 from imgpatch.inspection.network import Network
-from imgpatch.inspection.stacks import dhcpcd, ifcfg, ifupdown, netplan, networkmanager, wicked
-from imgpatch.plan import OWN_RULE, Context, Edit, Note, Reason
+from imgpatch.inspection.stacks import dhcpcd, ifcfg, ifupdown, netplan, networkmanager, unit_enabled, wicked
+from imgpatch.plan import OWN_RULE, Context, Edit, Note, NoteKind, Reason
 
 PATH = "/etc/resolv.conf"
 AMAZON_DNS = "169.254.169.253"
+_MADE_AT_BOOT = ("/run/", "/var/run/", "/dev/")
+
+
+def _resolved_starts(guest: Guest) -> bool:
+    return unit_enabled(guest, "systemd-resolved.service")
+
+
+def _resolvconf_is_there(guest: Guest) -> bool:
+    return guest.exists("/sbin/resolvconf") or guest.exists("/usr/sbin/resolvconf")
+
+
+_MAKERS: tuple[tuple[str, str, Callable[[Guest], bool]], ...] = (
+    ("/systemd/resolve/", "systemd-resolved", _resolved_starts),
+    ("/resolvconf/", "resolvconf", _resolvconf_is_there),
+)
 
 
 def applies(inspection: Inspection) -> bool:
@@ -24,7 +39,16 @@ def applies(inspection: Inspection) -> bool:
 
 
 def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
-    stat = guest.stat(PATH, follow=False)
+    link = guest.stat(PATH, follow=False)
+    stat = guest.stat(PATH)
+    real = guest.resolve(PATH)
+    if link is not None and link.kind is Kind.LINK and real.startswith(_MADE_AT_BOOT):
+        yield from _maker(guest, real)
+        return
+    if stat is None and link is not None:
+        yield Note(
+            NoteKind.WARNING, OWN_RULE, f"{PATH}: a link to {real}, which is not there; no name is resolved"
+        )
     if stat is None or stat.kind is not Kind.FILE or is_rewritten(guest, context.inspection.network):
         return
     lines = (guest.text(PATH) or "").split("\n")
@@ -42,7 +66,15 @@ def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
     lines.insert(first, f"nameserver {AMAZON_DNS}{end}")
     found = f"{', '.join(servers.values())} cannot be reached from EC2 and nothing rewrites this file"
     reason = Reason(OWN_RULE, f"{found}; {AMAZON_DNS} answers in every VPC")
-    yield Edit(PATH, "\n".join(lines).encode("utf-8", "surrogateescape"), (reason,))
+    yield Edit(real, "\n".join(lines).encode("utf-8", "surrogateescape"), (reason,))
+
+
+def _maker(guest: Guest, real: str) -> Iterator[Note]:
+    """What makes the file that the link leads to must start at boot."""
+    for part, name, is_there in _MAKERS:
+        if part in real and not is_there(guest):
+            text = f"{PATH}: a link to {real}, which {name} would make, and that does not start at boot"
+            yield Note(NoteKind.WARNING, OWN_RULE, f"{text}; no name is resolved")
 
 
 def is_rewritten(guest: Guest, network: Network) -> bool:
@@ -56,6 +88,9 @@ def is_rewritten(guest: Guest, network: Network) -> bool:
         return ifcfg.takes_name_servers(guest) and not (ifcfg.by_manager(guest) and _keeps_out(guest))
     if any(path in wicked.files(guest) for path in sources):
         return wicked.netconfig_writes(guest, guest.text(PATH) or "")
+    link = guest.stat(PATH, follow=False)
+    if link is not None and link.kind is Kind.LINK and not guest.resolve(PATH).startswith(_MADE_AT_BOOT):
+        return False  # NetworkManager leaves a link to elsewhere alone
     manager = networkmanager.STACK in network.stacks and (
         not sources or any(s in networkmanager.files(guest) for s in sources) or _renderer(guest)
     )

@@ -157,11 +157,11 @@ class Source:
 
 
 def read_archive(
-    source: Source, wanted: Callable[[str], bool] = lambda _: False, limits: Limits = LIMITS
+    source: Source, wanted: Callable[[str, int], bool] = lambda _name, _size: False, limits: Limits = LIMITS
 ) -> Iterator[Entry]:
     """Reads one archive from where the source stands; its trailer is the last entry.
 
-    `wanted` says by name whose contents to keep.
+    `wanted` says by name and size whose contents to keep.
 
     Raises:
         FormatError: it is no such archive, it is damaged, cut off, or outside the limits.
@@ -174,7 +174,7 @@ def read_archive(
     raise FormatError(f"the archive has more than {limits.entries} entries")
 
 
-def _read_entry(source: Source, wanted: Callable[[str], bool], limits: Limits) -> Entry:
+def _read_entry(source: Source, wanted: Callable[[str, int], bool], limits: Limits) -> Entry:
     start = source.position
     magic, fields = _read_header(source)
     namesize = fields["namesize"]
@@ -186,7 +186,7 @@ def _read_entry(source: Source, wanted: Callable[[str], bool], limits: Limits) -
     link = stat.S_ISLNK(fields["mode"])
     if link and size > MAX_NAME:
         raise FormatError(f"the archive is damaged: {name} links to a name of {size} bytes")
-    keep = link or wanted(name)
+    keep = link or wanted(name, size)
     source.kept += size if keep else 0
     if source.kept > limits.kept:
         raise FormatError(f"the archive has more than {limits.kept} bytes of links and module indexes")

@@ -22,7 +22,18 @@ from imgpatch.formats.cpio import LIMITS, Entry, Limits, Source
 from imgpatch.formats.modindex import is_module, module_name
 
 MAX_LINKS = 40
+MAX_SCRIPT = 256 << 10
+"""Bytes of a script or of configuration; an `init` that is a program is larger and is not kept."""
+
 _NULS = re.compile(rb"\0*")
+_CONFIGURATION = re.compile(
+    r"(?:\./|/)?(?:"
+    r"init|squash/[^/]+\.sh"  # what starts everything
+    r"|conf/(?:modules|initramfs\.conf|conf\.d/[^/]+)"  # initramfs-tools
+    r"|config/[^/]+\.sh"  # mkinitrd of SUSE
+    r"|etc/modprobe\.conf|(?:etc|lib|usr/lib|run)/modprobe\.d/[^/]+"
+    r")"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +166,12 @@ def _skip_nuls(data: bytes, position: int) -> int:
     return position if padding is None else padding.end()
 
 
-def _wanted(name: str) -> bool:
-    """What the rules read: the module indexes that are text, and initramfs-tools' list of modules."""
+def _wanted(name: str, size: int) -> bool:
+    """What the rules read: module indexes that are text, and the small files that say what is loaded."""
     base = posixpath.basename(name)
     if base.startswith("modules.") and not base.endswith(".bin"):
         return True
-    return name.endswith("conf/modules")
+    return size <= MAX_SCRIPT and _CONFIGURATION.fullmatch(name) is not None
 
 
 def _read_segment(data: bytes, start: int, limits: Limits) -> Segment:

@@ -13,7 +13,7 @@ from imgpatch.formats import initramfs, modindex
 from imgpatch.formats.modindex import module_name
 from imgpatch.guest import Guest, Kind
 from imgpatch.inspection.bootloader import BootEntry, Bootloader
-from imgpatch.target import Driver, Target
+from imgpatch.target import XEN_PLATFORM, Driver, Target
 
 IMAGE_PATTERNS = ("/boot/vmlinuz-*", "/boot/kernel-*", "/boot/vmlinux-*", "/boot/Image-*")
 
@@ -22,7 +22,7 @@ NOT_IMAGES = (".hmac", ".gz", ".old", ".bak", ".rpmsave", ".rpmnew", ".dpkg-bak"
 SPECIAL = ("rescue", "kdump", "fallback")
 """In the name of an image or an initramfs that is not for booting every day."""
 
-SQUASHED = ("squash-root.img", "squash/root.img", "erofs-root.img")
+SQUASHED = ("squash-root.img", "squash/root.img", "squashfs-root.img", "erofs-root.img")
 """Where dracut's squash module puts nearly everything (dracut 049 on)."""
 
 
@@ -39,7 +39,8 @@ class DriverState:
     Attributes:
         module: the driver's name in the target's table.
         presence: in this kernel at all.
-        in_initramfs: None where it does not apply (built in, absent, no readable initramfs).
+        in_initramfs: None where it does not apply (built in, absent, no readable initramfs) or cannot
+            be seen (within a squash image).
         name: what this kernel calls the module (`xen_vbd` for xen-blkfront in old ones).
     """
 
@@ -60,6 +61,8 @@ class Kernel:
         initramfs: path of its initramfs, None where there is none.
         initramfs_problem: why the initramfs cannot be read, None where it can.
         default: whether it is the one the boot loader starts.
+        finds_xen: whether it finds Xen's devices where it is fully virtualized, as on EC2; None where its
+            configuration is not there to tell.
     """
 
     release: str
@@ -69,6 +72,7 @@ class Kernel:
     initramfs_problem: str | None
     drivers: tuple[DriverState, ...]
     default: bool
+    finds_xen: bool | None = None
 
 
 def inspect_kernels(guest: Guest, bootloader: Bootloader | None, target: Target) -> tuple[Kernel, ...]:
@@ -115,14 +119,18 @@ def _kernel(guest: Guest, bootloader: Bootloader | None, target: Target, image: 
     files = _files_of(guest, folder, target)
     builtin = modindex.names_in(guest.text(f"{folder}/modules.builtin") or "")
     loaded = None if archive is None else archive.modules(release)
+    states = tuple(_driver_state(driver, files, builtin, config, loaded) for driver in target.drivers)
+    if archive is not None and squash_image(archive) is not None:
+        states = tuple(replace(state, in_initramfs=state.in_initramfs or None) for state in states)
     return Kernel(
         release=release,
         image=image,
         modules=modules,
         initramfs=path,
         initramfs_problem=problem,
-        drivers=tuple(_driver_state(driver, files, builtin, config, loaded) for driver in target.drivers),
+        drivers=states,
         default=False,
+        finds_xen=_finds_xen(config, files, builtin),
     )
 
 
@@ -189,10 +197,20 @@ def open_initramfs(guest: Guest, path: str | None) -> tuple[initramfs.Initramfs 
         archive = initramfs.read(data)
     except RefusedError as error:
         return None, str(error)
-    squashed = next((name for name in SQUASHED if name in archive.files), None)
-    if squashed is not None:
-        return None, f"its files are inside the file system image {squashed}"
     return archive, None
+
+
+def squash_image(archive: initramfs.Initramfs) -> str | None:
+    """The file system image in which an initramfs of dracut has all but what mounts it; None: none."""
+    return next((name for name in SQUASHED if name in archive.files), None)
+
+
+def _finds_xen(config: Mapping[str, str], modules: Mapping[str, bool], builtin: set[str]) -> bool | None:
+    """CONFIG_XEN_PVHVM since Linux 2.6.36, or the drivers for full virtualization of older ones."""
+    name = module_name(XEN_PLATFORM)
+    if modules.get(name) or name in builtin or config.get("CONFIG_XEN_PVHVM") == "y":
+        return True
+    return False if "CONFIG_XEN" in config else None
 
 
 def read_config(guest: Guest, image: str, release: str) -> Mapping[str, str]:
@@ -233,7 +251,8 @@ def _driver_state(
 def _files_of(guest: Guest, folder: str, target: Target) -> dict[str, bool]:
     """Of the modules the target may need: name -> whether the file its index names is there."""
     index = read_index(guest, folder, ("modules.dep",))
-    names = sorted({module_name(n) for driver in target.drivers for n in (driver.module, *driver.old_names)})
+    rows = ((driver.module, *driver.old_names, driver.bus or driver.module) for driver in target.drivers)
+    names = sorted({module_name(name) for row in rows for name in row})
     return {
         name: guest.exists(posixpath.join(folder, index.paths[name])) for name in names if name in index.paths
     }

@@ -7,34 +7,18 @@ them too, so that the next kernel has them.
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterator, Sequence
 
 from imgpatch.errors import FormatError
-from imgpatch.formats import compression, modindex
 from imgpatch.formats import initramfs as cpio_initramfs
-from imgpatch.formats.initramfs import Initramfs
-from imgpatch.formats.modindex import ModuleIndex, module_name
+from imgpatch.formats.modindex import module_name
 from imgpatch.guest import Guest
 from imgpatch.inspection import Inspection
-from imgpatch.inspection.kernels import Kernel, Presence, open_initramfs, read_index
+from imgpatch.inspection.kernels import Kernel, Presence, open_initramfs, squash_image
 from imgpatch.plan import OWN_RULE, Context, Edit, Note, NoteKind, Reason, Rebuild
 from imgpatch.target import Driver, Family, Target
+from imgpatch.transforms.initramfs_files import Additions, additions
 from imgpatch.transforms.initramfs_tools import Tool, configuration, find_tool, rebuild_command
-
-MAX_MODULE = 64 << 20
-"""Bytes of one module, unpacked; the largest there are have a tenth of it."""
-
-LOADERS = (
-    "sbin/modprobe",
-    "usr/sbin/modprobe",
-    "bin/kmod",
-    "usr/bin/kmod",
-    "lib/systemd/systemd-udevd",
-    "usr/lib/systemd/systemd-udevd",
-)
-"""Any of these loads what the indexes name. The init of Red Hat Enterprise Linux 5 has none and loads
-only what it names itself."""
 
 
 def applies(inspection: Inspection) -> bool:
@@ -90,15 +74,15 @@ def _one_kernel(
         yield Note(NoteKind.WARNING, "E-24", text)
         return
     try:
-        files, added = _additions(guest, kernel, archive, drivers)
-        if not files:
+        new = additions(guest, kernel, archive, drivers)
+        if not new.files:
             return
-        reasons = _reasons(kernel, drivers, added)
+        reasons = _reasons(kernel, drivers, new, squashed=squash_image(archive) is not None)
         if context.choices.initramfs == "rebuild":
             yield _rebuild(guest, kernel, tool, path, reasons)
             return
         data = guest.read(path) or b""
-        yield Edit(path, cpio_initramfs.rewrite(data, files), reasons)
+        yield Edit(path, cpio_initramfs.rewrite(data, new.files), reasons)
     except FormatError as error:
         yield Note(NoteKind.WARNING, "M-10", f"{path} does not get the drivers of EC2: {error}")
 
@@ -132,102 +116,23 @@ def _rebuild(
     return Rebuild(real, argv, reasons)
 
 
-def _additions(
-    guest: Guest, kernel: Kernel, archive: Initramfs, drivers: Sequence[tuple[str, Driver]]
-) -> tuple[dict[str, bytes], list[str]]:
-    """The files to put into the initramfs, by path, and the names of the modules among them.
-
-    Raises:
-        FormatError: the initramfs is of a kind that would not load them, or something is missing.
-    """
-    if kernel.modules is None or not drivers:
-        return {}, []
-    folder = archive.resolve(f"lib/modules/{kernel.release}")
-    present = archive.modules(kernel.release)
-    index = read_index(guest, kernel.modules)
-    names = [name for name, _ in drivers]
-    needed = index.hard_closure(names)
-    old = _own_index(archive, folder)
-    if all(name in present and (name in old.paths or not old.paths) for name in needed):
-        return {}, []  # what only softdeps name is the distribution's to leave out
-    new = [name for name in index.closure(names) if name not in present]
-    if not any(archive.resolve(loader) in archive.files for loader in LOADERS):
-        raise FormatError("it has neither modprobe nor udev, and loads only what its own init names")
-    files, paths = {}, {}
-    for name in new:
-        paths[name] = _without_compression(index.paths[name])
-        files[posixpath.join(folder, paths[name])] = _module(guest, kernel.modules, index.paths[name])
-    paths.update({name: path.removeprefix(f"{folder}/") for name, path in present.items()})
-    files.update(_indexes(archive, folder, index.joined(old), paths))
-    files.update(_conf_modules(archive, index, drivers))
-    return files, new
-
-
-def _own_index(archive: Initramfs, folder: str) -> ModuleIndex:
-    texts = {name: archive.data(f"{folder}/{name}") for name in modindex.TEXTS}
-    return modindex.parse(
-        {n: data.decode("utf-8", "surrogateescape") for n, data in texts.items() if data is not None},
-        f"/{folder}",
-    )
-
-
-def _without_compression(path: str) -> str:
-    return path.partition(".ko")[0] + ".ko"
-
-
-def _module(guest: Guest, folder: str, path: str) -> bytes:
-    """A module as the kernel loads it: not every initramfs has what unpacks a .ko.xz."""
-    data = guest.read(posixpath.join(folder, path))
-    if data is None:
-        raise FormatError(f"{posixpath.join(folder, path)} is not in the guest, though modules.dep names it")
-    return compression.unpack(data, MAX_MODULE)
-
-
-def _indexes(archive: Initramfs, folder: str, index: ModuleIndex, paths: dict[str, str]) -> dict[str, bytes]:
-    """All indexes over the modules that will be there; where there are some, no others than those."""
-    unknown = sorted(name for name in paths if name not in index.paths)
-    if unknown:
-        raise FormatError(f"no index of the guest knows its modules {', '.join(unknown[:5])}")
-    rendered = modindex.render(index.only(paths))
-    there = {name for name in rendered if f"{folder}/{name}" in archive.files}
-    return {f"{folder}/{name}": data for name, data in rendered.items() if not there or name in there}
-
-
-def _conf_modules(
-    archive: Initramfs, index: ModuleIndex, drivers: Sequence[tuple[str, Driver]]
-) -> dict[str, bytes]:
-    """What initramfs-tools' init loads before anything else: the disk drivers, in case udev does not."""
-    if "conf/modules" not in archive.files and "conf/initramfs.conf" not in archive.files:
-        return {}
-    text = (archive.data("conf/modules") or b"").decode("utf-8", "surrogateescape")
-    known = {module_name(line.split()[0]) for line in text.split("\n") if line.split()}
-    lines = [
-        posixpath.basename(index.paths[name]).partition(".")[0]
-        for name, driver in drivers
-        if driver.boot and name not in known
-    ]
-    if not lines:
-        return {}
-    start = text if not text or text.endswith("\n") else f"{text}\n"
-    after = start + "".join(f"{line}\n" for line in lines)
-    return {"conf/modules": after.encode("utf-8", "surrogateescape")}
-
-
 def _reasons(
-    kernel: Kernel, drivers: Sequence[tuple[str, Driver]], added: Sequence[str]
+    kernel: Kernel, drivers: Sequence[tuple[str, Driver]], new: Additions, *, squashed: bool
 ) -> tuple[Reason, ...]:
     reasons = []
     names = dict(drivers)
+    place = "what loads its squash image" if squashed else "its initramfs"
     for rule, family in (("M-10", Family.XEN), ("M-11", Family.NITRO)):
-        own = [name for name in added if name in names and names[name].family is family]
+        own = [name for name in new.modules if name in names and names[name].family is family]
         if own:
-            text = f"kernel {kernel.release} lacked {_listed(own)} in its initramfs, for {family}"
+            text = f"kernel {kernel.release} lacked {_listed(own)} in {place}, for {family}"
             reasons.append(Reason(rule, text))
-    needed = [name for name in added if name not in names]
+    needed = [name for name in new.modules if name not in names]
     if needed:
         reasons.append(Reason("M-11", f"what these drivers need comes with them: {_listed(needed)}"))
-    if not added:
-        reasons.append(Reason("M-11", "the indexes of its modules did not name the drivers of EC2"))
+    reasons += [Reason("M-11", f"a driver of EC2 is no longer refused: {line}") for line in new.allowed]
+    if not reasons:
+        reasons.append(Reason("M-11", "nothing in it said to load the drivers of EC2 that it has"))
     return tuple(reasons)
 
 

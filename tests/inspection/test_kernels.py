@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from fixtures import modules
 from imgpatch.formats.compression import Compression
 from imgpatch.guest import Guest, MemoryTree
 from imgpatch.inspection.bootloader import BootEntry, Bootloader
@@ -131,7 +132,6 @@ def test_the_release_from_the_kernel_itself() -> None:
         (b"", "empty"),
         (b"garbage", "neither"),
         (image("6.1", kind=Compression.ZSTD)[:-50], "cut off"),
-        (image("6.1", extra={"squash-root.img": b"hsqs"}), "squash-root.img"),
     ],
 )
 def test_an_initramfs_that_cannot_be_read_says_why(data: bytes, says: str) -> None:
@@ -139,6 +139,29 @@ def test_an_initramfs_that_cannot_be_read_says_why(data: bytes, says: str) -> No
     assert kernel.initramfs == "/boot/initrd.img-6.1"
     assert says in (kernel.initramfs_problem or "")
     assert states(kernel)["nvme"] == (Presence.MODULE, None)
+
+
+def test_what_a_squash_image_holds_cannot_be_seen() -> None:
+    data = image("6.1", ("nvme", "nvme_core", "t10_pi"), extra={"squash-root.img": b"hsqs"})
+    [kernel] = kernels(tree("6.1") | {"/boot/initrd.img-6.1": data})
+    assert kernel.initramfs_problem is None
+    assert states(kernel)["nvme"] == (Presence.MODULE, True)
+    assert states(kernel)["ena"] == (Presence.MODULE, None)
+
+
+@pytest.mark.parametrize(
+    ("flavour", "finds"), [("el5", True), ("el5xen", False), ("el6", True), ("sles11", True)]
+)
+def test_whether_a_fully_virtualized_guest_finds_xen(flavour: str, finds: bool) -> None:
+    assert kernels(modules.tree("2.6", flavour))[0].finds_xen is finds
+
+
+def test_without_a_configuration_nothing_is_said_of_xen() -> None:
+    files = modules.tree("2.6.32-5-amd64", "debian6")
+    files["/boot/config-2.6.32-5-amd64"] = b"CONFIG_XEN=y\n# CONFIG_XEN_PVHVM is not set\n"
+    assert kernels(files)[0].finds_xen is False
+    del files["/boot/config-2.6.32-5-amd64"]
+    assert kernels(files)[0].finds_xen is None
 
 
 def test_releases_sort_as_packages_do() -> None:

@@ -33,8 +33,8 @@ ALL = {modindex.module_name(path) for path in MODULES}
 MICROCODE = archive({"kernel/x86/microcode/AuthenticAMD.bin": b"\x02" * 3000})
 
 
-def guest_of(files: dict[str, bytes]) -> Guest:
-    return Guest(MemoryTree(files), Storage())
+def guest_of(files: dict[str, bytes], links: dict[str, str] | None = None) -> Guest:
+    return Guest(MemoryTree(files, links=links), Storage())
 
 
 def plan_of(guest: Guest, *, method: str = "repack", default: str | None = None) -> Plan:

@@ -134,11 +134,13 @@ class Choices:
         nic_names: `eth0` gives the one NIC of EC2 that name (net.ifnames=0); `keep` leaves names alone.
         initramfs: `repack` adds the drivers without running anything of the guest; `rebuild` runs the
             guest's own tool in the appliance.
+        force_dirty_hives: a registry hive that is dirty, and whose logs hold nothing, is taken as it stands.
     """
 
     original_suffix: str = ".imgpatch.orig"
     nic_names: str = "eth0"
     initramfs: str = "repack"
+    force_dirty_hives: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from imgpatch.formats import grubenv, initramfs
 from imgpatch.plan import Change
+from imgpatch.reports import hives
 
 Describe = Callable[[str, bytes | None, bytes | None], Sequence[str] | None]
 """Path, before and after -> lines for people, or None where it does not know the format."""
@@ -36,7 +37,11 @@ def _grubenv(path: str, before: bytes | None, after: bytes | None) -> Sequence[s
     return grubenv.describe(before, after) if posixpath.basename(path) == "grubenv" else None
 
 
-DESCRIBERS: tuple[Describe, ...] = (_initramfs, _grubenv)
+def _hive(_path: str, before: bytes | None, after: bytes | None) -> Sequence[str] | None:
+    return None if before is None or after is None else hives.describe(before, after)
+
+
+DESCRIBERS: tuple[Describe, ...] = (_initramfs, _grubenv, _hive)
 """Asked in turn before a file counts as text or as unknown binary contents."""
 
 

@@ -30,6 +30,8 @@ from imgpatch.transforms import (
     resolv_conf,
     wicked,
 )
+from imgpatch.transforms.windows import answer_file, boot_drivers, ems
+from imgpatch.transforms.windows import network as windows_network
 
 TRANSFORMS: tuple[Transform, ...] = (
     crypttab,
@@ -56,5 +58,9 @@ TRANSFORMS: tuple[Transform, ...] = (
     kernel_command_line,
     grub,
     fallback_loader,
+    boot_drivers,
+    windows_network,
+    ems,
+    answer_file,
     initramfs,  # last, since an initramfs holds copies of files that others change
 )

@@ -76,26 +76,22 @@ def inspect_windows(guest: Guest, *, force: bool = False) -> Windows | None:
     control = system.root.at(sets[0]) if sets else None
     if control is None:
         raise RefusedError(f"{system.path}: it has no control set, so that no Windows can start with it")
-    hives = [system]
-    software = None
-    if guest.exists(f"{folder}/System32/config/SOFTWARE"):
-        hives.append(open_hive(guest, "SOFTWARE", force=force))
-        software = hives[-1].root
+    software = open_hive(guest, "SOFTWARE", force=force)
     stores = tuple(path for path in BOOT_STORES if guest.exists(path))
     boot_ini = next((p for v in (SYSTEM_PARTITION, VOLUME) if guest.exists(p := f"{v}/boot.ini")), None)
     host = (control.at("Services\\Tcpip\\Parameters") or control).value("Hostname")
     return Windows(
         folder=guest.resolve(folder),
-        release=read_release(software, control, guest, folder),
+        release=read_release(software.root, control, guest, folder),
         host_name="" if host is None else host.text,
         control_sets=sets,
         needs=boot_drivers.read_needs(control, guest, folder, boot_drivers.NEEDS),
         network_drivers=boot_drivers.read_needs(control, guest, folder, boot_drivers.NETWORK),
         interfaces=read_interfaces(control),
-        setup=read_setup_state(software, control, guest),
+        setup=read_setup_state(software.root, control, guest),
         boot_stores=tuple(guest.resolve(path) for path in stores),
         boot_ini=None if boot_ini is None else guest.resolve(boot_ini),
-        hives=tuple(hives),
+        hives=(system, software),
     )
 
 

@@ -46,6 +46,8 @@ class Hive:
 
 def windows_folder(guest: Guest) -> str | None:
     """The folder of Windows; None where there is none with a SYSTEM hive."""
+    if not guest.exists(VOLUME):
+        return None
     return next(
         (path for name in FOLDERS if guest.exists(_config(path := f"{VOLUME}/{name}", "SYSTEM"))), None
     )

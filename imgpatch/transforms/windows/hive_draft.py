@@ -1,0 +1,90 @@
+"""Edits of one hive gathered with their reasons, and the files they make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from imgpatch.errors import FormatError
+from imgpatch.formats.hive import DropKey, DropValue, RegistryEdit, SetValue, edited
+from imgpatch.formats.registry import Key, Type, Value
+from imgpatch.inspection.windows.hives import Hive
+from imgpatch.plan import OWN_RULE, Edit, Note, NoteKind, Reason
+
+
+@dataclass(slots=True)
+class HiveDraft:
+    """A hive and what is to become of it; what is so already is not asked for."""
+
+    hive: Hive
+    wanted: list[RegistryEdit] = field(default_factory=list)
+    reasons: list[Reason] = field(default_factory=list)
+
+    @property
+    def root(self) -> Key:
+        return self.hive.root
+
+    def set_number(self, key: Key, name: str, number: int, reason: Reason) -> None:
+        value = key.value(name)
+        if value is None or value.number != number:
+            data = number.to_bytes(4 if value is None else max(4, len(value.data)), "little")
+            kind = Type.DWORD if value is None else value.type
+            self._want(SetValue(key.path, Value(name, kind, data)), reason)
+
+    def set_text(self, key: Key, name: str, text: str, reason: Reason) -> None:
+        value = key.value(name)
+        if value is None or value.text != text:
+            kind = Type.SZ if value is None else value.type
+            self._want(SetValue(key.path, Value(name, kind, wide(text))), reason)
+
+    def set_value(self, path: str, value: Value, reason: Reason) -> None:
+        key = self.root.at(path)
+        known = None if key is None else key.value(value.name)
+        if known is None or (known.type, known.data) != (value.type, value.data):
+            self._want(SetValue(path, value), reason)
+
+    def drop_value(self, key: Key, name: str, reason: Reason) -> None:
+        if key.value(name) is not None:
+            self._want(DropValue(key.path, name), reason)
+
+    def drop_key(self, key: Key, reason: Reason) -> None:
+        self._want(DropKey(key.path), reason)
+
+    def _want(self, edit: RegistryEdit, reason: Reason) -> None:
+        self.wanted.append(edit)
+        if reason not in self.reasons:
+            self.reasons.append(reason)
+
+    def edits(self) -> Iterator[Edit | Note]:
+        """The hive, and its logs emptied: what they held is in it, and they must not be replayed over it."""
+        if not self.wanted:
+            return
+        try:
+            after = edited(self.hive.data, self.wanted)
+        except FormatError as error:
+            rules = ", ".join(dict.fromkeys(reason.rule for reason in self.reasons))
+            text = f"{self.hive.path} is left as it is, without what {rules} asks for: {error}"
+            yield Note(NoteKind.WARNING, self.reasons[0].rule, text)
+            return
+        yield Edit(self.hive.path, after, (*_replayed(self.hive), *self.reasons))
+        for log in self.hive.logs:
+            text = "the hive has all that this log holds, and Windows must not replay it over the changes"
+            yield Edit(log, b"", (Reason(OWN_RULE, text),))
+
+
+def _replayed(hive: Hive) -> Iterable[Reason]:
+    if hive.replayed:
+        text = f"{hive.replayed} unfinished writes are replayed from its logs, as Windows does when it starts"
+        yield Reason(OWN_RULE, text)
+    if hive.forced:
+        yield Reason(OWN_RULE, "it was dirty with no logs to replay, and is taken as it stands, as asked for")
+
+
+def wide(text: str) -> bytes:
+    """As REG_SZ keeps it."""
+    return text.encode("utf-16-le", "surrogatepass") + b"\0\0"
+
+
+def wide_list(texts: Iterable[str]) -> bytes:
+    """As REG_MULTI_SZ keeps it."""
+    return b"".join(wide(text) for text in texts) + b"\0\0"

@@ -12,7 +12,7 @@ from imgpatch.target import EC2
 from imgpatch.transforms import TRANSFORMS
 
 
-@pytest.mark.parametrize("name", text_guest.names())
+@pytest.mark.parametrize("name", text_guest.written())
 def test_the_whole_effect_is_the_one_written_down(name: str) -> None:
     assert text_guest.result(name) == text_guest.expected(name)
 

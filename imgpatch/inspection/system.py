@@ -40,6 +40,8 @@ def inspect_system(guest: Guest) -> OperatingSystem:
     point = (guest.text("/etc/debian_version") or "").strip()
     if not system_id and redhat:
         system_id, version, name = _from_redhat_release(redhat)
+    if not system_id:
+        system_id, version, name = _from_suse_release(guest.text("/etc/SuSE-release") or "")
     if not system_id and point:
         system_id, version, name = "debian", point, f"Debian GNU/Linux {point}"
     if system_id == "debian" and point.split(".")[0] == version:
@@ -73,6 +75,19 @@ def _from_redhat_release(text: str) -> tuple[str, str, str]:
     system_id = next((i for word, i in ids.items() if text.lower().startswith(word)), "rhel")
     version = re.search(r"release (\d+(?:\.\d+)*)", text)
     return system_id, version.group(1) if version else "", text
+
+
+def _from_suse_release(text: str) -> tuple[str, str, str]:
+    """SLES before 11 SP4 has no os-release: a name, then `VERSION = 11` and `PATCHLEVEL = 3`."""
+    lines = text.split("\n")
+    values = {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines[1:])}
+    version, level = values.get("VERSION", ""), values.get("PATCHLEVEL", "0")
+    if not lines[0].strip() or not version:
+        return "", "", ""
+    system_id = "sles" if "enterprise" in lines[0].lower() else "opensuse"
+    service_pack = f" SP{level}" if level.isdigit() and level != "0" else ""
+    name = f"{lines[0].partition('(')[0].strip()}{service_pack}"
+    return system_id, f"{version}.{level}" if service_pack else version, name
 
 
 def _architecture(guest: Guest) -> str | None:

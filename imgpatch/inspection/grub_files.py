@@ -89,8 +89,11 @@ class GrubFiles:
         BIOS reads no environment block there.
         """
         stat = self.guest.stat(path)
+        itself = self.guest.stat(path, follow=False)
+        if itself is None or itself.kind is not Kind.LINK:
+            return stat
         folder, real = self.guest.resolve(posixpath.dirname(path)), self.guest.resolve(path)
-        return stat if stat is not None and self._mounted_at(folder) == self._mounted_at(real) else None
+        return stat if self._mounted_at(folder) == self._mounted_at(real) else None
 
     def seen(self, path: str) -> bytes | None:
         """The contents of a regular file as GRUB reads it."""

@@ -28,6 +28,8 @@ KERNEL_CMDLINE = "/etc/kernel/cmdline"
 _ALL_KERNELS = "GRUB_CMDLINE_LINUX"
 _SUSE_FILE = "/etc/sysconfig/bootloader"
 _SUSE_LISTS = ("DEFAULT_APPEND", "FAILSAFE_APPEND", "XEN_KERNEL_APPEND")
+_UNIFIED = ("/boot/efi/EFI/Linux/*.efi", "/efi/EFI/Linux/*.efi", "/boot/EFI/Linux/*.efi")
+"""Unified kernel images (kernel-install's `layout=uki`); they may be signed as a whole."""
 _NEEDED_BY_DRIVERS = ("nvme-core",)
 
 
@@ -56,6 +58,9 @@ def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
         for path in bootloader.configs:
             yield from _edit(guest, path, in_menu_lst(guest.text(path) or "", arguments), arguments)
     yield from _suse_bootloader(guest, arguments)
+    if images := [path for pattern in _UNIFIED for path in guest.glob(pattern)]:
+        text = f"{', '.join(images)}: a kernel image with a command line of its own, which is left"
+        yield Note(NoteKind.WARNING, OWN_RULE, text)
     yield from (Note(NoteKind.WARNING, OWN_RULE, text) for text in arguments.warnings)
 
 

@@ -20,6 +20,21 @@ def test_any_text_comes_back(text: str) -> None:
     assert bls.unparse(bls.parse(text)) == text
 
 
+KEYS = st.sampled_from(["title", "linux", "options", "grub_users", "#", "", "options\t"])
+TEXTS = st.lists(st.tuples(KEYS, st.sampled_from([" ", "\t ", ""]), st.sampled_from(["a b", "$x", "", "\r"])))
+LIKE_ENTRY = TEXTS.map(lambda rows: "\n".join("".join(row) for row in rows))
+
+
+@LAW
+@given(LIKE_ENTRY, st.sampled_from(["root=1 ro", "x"]))
+def test_what_was_set_is_read_back_and_nothing_else_changes(text: str, value: str) -> None:
+    lines = bls.parse(text)
+    edited = [replace(x, value=value, gap=x.gap or " ") if x.key == "options" else x for x in lines]
+    again = bls.parse(bls.unparse(edited))
+    assert bls.values(again, "options") == (value,) * len(bls.values(lines, "options"))
+    assert [x for x in again if x.key != "options"] == [x for x in lines if x.key != "options"]
+
+
 def test_the_corpus_comes_back_mutated_or_not() -> None:
     for name, data in FILES.items():
         for mutation in grub_corpus.mutations(data, name):

@@ -243,6 +243,12 @@ def test_grub_legacy_and_debians_kopt() -> None:
     assert text_after(guest, path) == text.replace("root=/dev/sda2 ro", line)
 
 
+def test_a_unified_kernel_image_is_left_and_said() -> None:
+    image = "/boot/efi/EFI/Linux/9af-6.9.efi"
+    (note,) = plan_of(machine({CFG: entry(BY_UUID), image: "MZ", **ONE})).notes
+    assert (note.kind, image in note.text) == (NoteKind.WARNING, True)
+
+
 @pytest.mark.parametrize("menu", ["/boot/grub/menu.lst", "/boot/grub2/grub.cfg"])
 def test_suse_s_lists_for_the_next_kernel(menu: str) -> None:
     legacy = f"default 0\ntimeout 5\ntitle A\nkernel /boot/vmlinuz-6.9 {BY_UUID}\n"

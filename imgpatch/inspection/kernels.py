@@ -63,6 +63,7 @@ class Kernel:
         default: whether it is the one the boot loader starts.
         finds_xen: whether it finds Xen's devices where it is fully virtualized, as on EC2; None where its
             configuration is not there to tell.
+        buses: the modules it has of the buses that the target's drivers sit on.
     """
 
     release: str
@@ -73,6 +74,7 @@ class Kernel:
     drivers: tuple[DriverState, ...]
     default: bool
     finds_xen: bool | None = None
+    buses: tuple[str, ...] = ()
 
 
 def inspect_kernels(guest: Guest, bootloader: Bootloader | None, target: Target) -> tuple[Kernel, ...]:
@@ -131,6 +133,7 @@ def _kernel(guest: Guest, bootloader: Bootloader | None, target: Target, image: 
         drivers=states,
         default=False,
         finds_xen=_finds_xen(config, files, builtin),
+        buses=tuple(sorted(bus for bus in _buses(target) if files.get(bus))),
     )
 
 
@@ -203,6 +206,10 @@ def open_initramfs(guest: Guest, path: str | None) -> tuple[initramfs.Initramfs 
 def squash_image(archive: initramfs.Initramfs) -> str | None:
     """The file system image in which an initramfs of dracut has all but what mounts it; None: none."""
     return next((name for name in SQUASHED if name in archive.files), None)
+
+
+def _buses(target: Target) -> set[str]:
+    return {module_name(driver.bus) for driver in target.drivers if driver.bus is not None}
 
 
 def _finds_xen(config: Mapping[str, str], modules: Mapping[str, bool], builtin: set[str]) -> bool | None:

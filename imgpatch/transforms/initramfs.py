@@ -36,7 +36,8 @@ def edits(guest: Guest, context: Context) -> Iterator[Edit | Note | Rebuild]:
             continue
         seen.add("" if kernel.initramfs is None else guest.resolve(kernel.initramfs))
         yield from _one_kernel(guest, context, kernel, tool)
-    yield from configuration(guest, tool, _names(kernels, context.target))
+    names = _names(kernels, context.target)
+    yield from configuration(guest, tool, names, [name for name in names if _in_all(kernels, name)])
 
 
 def _absent(kernel: Kernel, target: Target) -> Iterator[Note]:
@@ -49,6 +50,11 @@ def _absent(kernel: Kernel, target: Target) -> Iterator[Note]:
         loss = "cannot find its root file system" if driver.boot else "has no network"
         text = f"{which} has no {driver.module}, built in or as a module: it {loss} on {driver.family}"
         yield Note(NoteKind.WARNING, _rule(driver), text)
+    if kernel.finds_xen is False and any(
+        state.presence is not Presence.ABSENT and drivers[state.module].bus for state in kernel.drivers
+    ):
+        text = f"{which} has Xen's drivers, but only for paravirtual guests (no CONFIG_XEN_PVHVM)"
+        yield Note(NoteKind.WARNING, "M-10", f"{text}: on {Family.XEN} it depends on emulated devices")
 
 
 def _rule(driver: Driver) -> str:
@@ -95,14 +101,22 @@ def _drivers_as_modules(kernel: Kernel, target: Target) -> list[tuple[str, Drive
 
 def _names(kernels: Sequence[Kernel], target: Target) -> list[str]:
     """What the configuration of the guest's tool should name: modules some kernel has, in table order."""
-    known = {name: driver for kernel in kernels for name, driver in _drivers_as_modules(kernel, target)}
+    known = {name for kernel in kernels for name, _ in _drivers_as_modules(kernel, target)}
+    known |= {name for kernel in kernels for name in kernel.buses}
     spelt = [
         name
         for driver in target.drivers
-        for name in (driver.module, *driver.old_names)
+        for name in (*((driver.bus,) if driver.bus else ()), driver.module, *driver.old_names)
         if module_name(name) in known
     ]
     return list(dict.fromkeys(spelt))
+
+
+def _in_all(kernels: Sequence[Kernel], name: str) -> bool:
+    wanted = module_name(name)
+    return all(
+        wanted in kernel.buses or any(state.name == wanted for state in kernel.drivers) for kernel in kernels
+    )
 
 
 def _rebuild(

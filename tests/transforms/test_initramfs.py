@@ -37,14 +37,18 @@ def guest_of(files: dict[str, bytes], links: dict[str, str] | None = None) -> Gu
     return Guest(MemoryTree(files, links=links), Storage())
 
 
-def plan_of(guest: Guest, *, method: str = "repack", default: str | None = None) -> Plan:
+def context_of(guest: Guest, *, method: str = "repack", default: str | None = None) -> Context:
     found = BootEntry("x", None, "0", default or "", (), "", "")
     loader = None if default is None else Bootloader("grub2", (), (found,), found, 5)
     kernels = inspect_kernels(guest, loader, EC2)
     system = OperatingSystem("debian", (), "12", "Debian", "x86_64")
     inspection = Inspection(system, "bios", None, kernels, Network((), ()))
     choices = replace(Choices(), initramfs=method)
-    return make_plan(guest, [initramfs], Context(edition.load(), inspection, choices))
+    return Context(edition.load(), inspection, choices)
+
+
+def plan_of(guest: Guest, *, method: str = "repack", default: str | None = None) -> Plan:
+    return make_plan(guest, [initramfs], context_of(guest, method=method, default=default))
 
 
 def after(plan: Plan, path: str) -> bytes:

@@ -19,6 +19,7 @@ from imgpatch.transforms import (
     initramfs_network,
     kernel_command_line,
     lvm_devices,
+    module_refusals,
     mount_units,
     netplan,
     networkd,
@@ -62,5 +63,6 @@ TRANSFORMS: tuple[Transform, ...] = (
     windows_network,
     ems,
     answer_file,
+    module_refusals,
     initramfs,  # last, since an initramfs holds copies of files that others change
 )

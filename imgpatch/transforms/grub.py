@@ -30,6 +30,7 @@ from imgpatch.inspection.grub_script import Menu
 from imgpatch.inspection.other_loaders import other_loaders
 from imgpatch.plan import Context, Edit, Note, NoteKind, Reason
 from imgpatch.transforms.default_kernel import Choice, boots_the_same, choose
+from imgpatch.transforms.default_package import settle_package
 from imgpatch.transforms.draft import Draft
 from imgpatch.transforms.grub_legacy import settle_legacy
 from imgpatch.transforms.grub_mkconfig import settle_defaults
@@ -64,6 +65,7 @@ def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
         yield from notes
         yield from _timeouts(draft, config)
         if number == 0:
+            yield from settle_package(draft, bootloader.default, choice)
             yield from settle_defaults(draft, menu(draft.guest, config), choice.entry)
     yield from draft.edits()
 

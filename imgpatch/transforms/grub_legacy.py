@@ -12,6 +12,7 @@ from imgpatch.inspection.grub_files import GrubFiles
 from imgpatch.inspection.grub_legacy import LegacyMenu, legacy_menu
 from imgpatch.plan import Context, Note, NoteKind, Reason
 from imgpatch.transforms.default_kernel import choose
+from imgpatch.transforms.default_package import settle_package
 from imgpatch.transforms.draft import Draft
 from imgpatch.transforms.grub_timeout import TIMEOUT, fitting
 
@@ -28,6 +29,7 @@ def settle_legacy(draft: Draft, configs: tuple[str, ...], context: Context) -> I
             yield Note(NoteKind.WARNING, RULE, f"{config}: {choice.warning}")
         if choice.entry is not None:
             _set_default(draft, menu, choice.entry, choice.why or "the entry that boots today")
+            yield from settle_package(draft, menu.default, choice)
         _timeout(draft, config)
     if len(configs) > 1:
         text = f"{configs[0]} is the menu that GRUB reads; {', '.join(configs[1:])} is kept like it"

@@ -84,13 +84,21 @@ title Red Hat Enterprise Linux Server (2.6.18-398.el5debug)
 """
 
 
-def test_red_hat_5_leaves_its_hypervisor() -> None:
+@pytest.mark.parametrize(
+    ("package", "wanted"),
+    [("kernel-xen", "kernel"), ("kernel", "kernel"), ("kernel-uek", "kernel-uek"), ("", "")],
+)
+def test_red_hat_5_leaves_its_hypervisor(package: str, wanted: str) -> None:
     names = ("2.6.18-398.el5xen", "2.6.18-398.el5", "2.6.18-398.el5debug")
     files: Files = {f"/boot/vmlinuz-{name}": "x" for name in names}
     files |= {f"/lib/modules/{name}/modules.dep": "" for name in names}
-    guest = machine({GRUB_CONF: RED_HAT_5, "/boot/xen.gz-2.6.18-398.el5": "x", **files})
-    wanted = RED_HAT_5.replace("default=0", "default=1").replace("root=/dev/sda2", "root=UUID=c0c0-root")
-    assert text_after(guest, GRUB_CONF) == wanted
+    sysconfig = f"# the type of kernel\nUPDATEDEFAULT=yes\nDEFAULTKERNEL={package}\n"
+    files |= {"/boot/xen.gz-2.6.18-398.el5": "x", "/etc/sysconfig/kernel": sysconfig}
+    guest = machine({GRUB_CONF: RED_HAT_5, **files}, os_id="rhel")
+    menu = RED_HAT_5.replace("default=0", "default=1").replace("root=/dev/sda2", "root=UUID=c0c0-root")
+    done = after(guest, plan_of(guest))
+    assert done.text(GRUB_CONF) == menu
+    assert done.text("/etc/sysconfig/kernel") == sysconfig.replace(f"={package}\n", f"={wanted}\n")
 
 
 SLES_11 = """# Modified by YaST2. Last modification on Mon Mar  3 10:00:00 UTC 2014

@@ -208,7 +208,7 @@ def _indexed(keys: Iterable[str]) -> set[str]:
 
 def _renames(nics: Sequence[str], topology: Topology) -> dict[str, str]:
     """One new name a NIC; none at all where something virtual already has the name eth0."""
-    if topology.bases(EC2_NAME) and topology.role(EC2_NAME) is not Role.NIC:
+    if topology.role(EC2_NAME) is not Role.NIC:
         return {}
     names = [key for key in nics if not is_pattern(key)]
     taken = {EC2_NAME, *_indexed(names[1:])}

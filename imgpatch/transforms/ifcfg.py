@@ -16,7 +16,7 @@ from imgpatch.formats.shellvars import Assignment
 from imgpatch.guest import Guest
 from imgpatch.inspection import Inspection
 from imgpatch.inspection.network import EC2_NAME, Network, Place
-from imgpatch.inspection.stacks import Role, ifcfg, is_pattern
+from imgpatch.inspection.stacks import Role, ifcfg, is_pattern, role_of_name
 from imgpatch.plan import OWN_RULE, Context, Edit, Note, NoteKind, Reason
 from imgpatch.transforms import ifcfg_routes
 from imgpatch.transforms.nic_names import Names, new_names
@@ -76,21 +76,25 @@ def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
     keys = {config.path: key_of(config, network) for config in configs}
     for config in configs:
         key = keys[config.path]
-        if key is None:
+        if _is_address(config, key):
+            why = f"it is one more static address; {names.word(config.name or '')} takes its address by DHCP"
+            yield Edit(config.path, None, (Reason("M-07", why),))
+        elif key is None or config.alias_of:
             yield from _edit(guest, config.path, *_renamed(config, names))
         elif config.obscure:
             advice = f"left alone, look whether it asks for DHCP on {names.word(key)}"
             yield Note(NoteKind.WARNING, "M-06", f"{config.path}: {config.obscure}; {advice}")
-        elif config.alias_of and config.is_static:
-            why = f"it is one more static address; {names.word(config.alias_of)} takes its address by DHCP"
-            yield Edit(config.path, None, (Reason("M-07", why),))
         else:
             state = _state(guest, config, network, names, keys, configs)
             yield from _edit(guest, config.path, _config(config.lines, state), state.reasons)
             yield from _notes(config, state)
-    owners = {c.suffix: key for c in configs if (key := keys[c.path]) is not None}
+    created = tuple(_created(guest, network, names, configs, keys))
+    owners = {config.suffix for config in configs if keys[config.path] is not None}
+    owners |= {edit.path.removeprefix(f"{ifcfg.FOLDER}/ifcfg-") for edit in created}
     yield from ifcfg_routes.edits(guest, network, names, owners)
-    yield from _created(guest, network, names, configs, keys)
+    if network.nics or created:
+        yield from ifcfg_routes.of_all(guest, network, names)
+    yield from created
     yield from _surroundings(guest, names, configs)
 
 
@@ -101,6 +105,13 @@ def key_of(config: ifcfg.Config, network: Network) -> str | None:
     candidates = (config.name, known.get(mac) if mac else None, mac, config.path)
     key = next((k for k in candidates if k is not None and k in network.places), None)
     return None if config.role is Role.OTHER and config.alias_of is None else key
+
+
+def _is_address(config: ifcfg.Config, key: str | None) -> bool:
+    """Whether the file gives one more address to a NIC, perhaps to one that has no file of its own."""
+    if not config.alias_of or not config.is_static or config.obscure:
+        return False
+    return key is not None or role_of_name(config.alias_of) is Role.NIC
 
 
 def _edit(guest: Guest, path: str, text: str, reasons: Sequence[Reason]) -> Iterator[Edit]:
@@ -127,7 +138,8 @@ def _state(
 ) -> _State:
     key = keys[config.path] or ""
     place = network.places[key]
-    others = [c for c in configs if keys[c.path] == key and c.path != config.path and not c.alias_of]
+    others = [c for c in configs if keys[c.path] == key and c.path != config.path]
+    others = [c for c in others if not c.alias_of and not c.is_port]
     mine = _only_here(network, configs, key)
     takes = (
         place.dhcp
@@ -146,7 +158,7 @@ def _state(
         config.is_static,
         _bootproto(config, takes=takes, bare=bare),
         _onboot(guest, config, place, alone=mine and all(c.is_no("ONBOOT") for c in others)),
-        device=new if plain and not named and names.settled and (config.mac or bare) else None,
+        device=new if plain and not named and names.settled and (config.mac or bare or new != key) else None,
         released=named or (plain and names.settled),
     )
 
@@ -168,9 +180,8 @@ def _bootproto(config: ifcfg.Config, *, takes: bool, bare: bool) -> str | None:
 def _onboot(guest: Guest, config: ifcfg.Config, place: Place, *, alone: bool) -> str | None:
     """What is not there on EC2 would make the service `network` fail; NetworkManager does not mind."""
     if not place.primary:
-        absent = not config.is_no("ONBOOT") and not config.alias_of and ifcfg.by_initscripts(guest)
-        return "no" if absent else None
-    if config.role is Role.VLAN or config.lower or config.alias_of:
+        return "no" if not config.is_no("ONBOOT") and ifcfg.by_initscripts(guest) else None
+    if config.role is Role.VLAN or (config.role is None and config.lower):
         return None
     return "yes" if config.is_no("ONBOOT") and alone else None
 

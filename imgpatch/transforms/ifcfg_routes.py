@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from imgpatch.formats import assignments, shellvars
@@ -35,18 +35,23 @@ class _Global:
     reasons: list[Reason] = field(default_factory=list)
 
 
-def edits(guest: Guest, network: Network, names: Names, owners: Mapping[str, str]) -> Iterator[Edit | Note]:
-    """Of the routes of interfaces on NICs, and of what is said for all interfaces.
+def edits(guest: Guest, network: Network, names: Names, owners: Container[str]) -> Iterator[Edit | Note]:
+    """Of the routes of interfaces on NICs.
 
-    `owners` has the suffix of each ifcfg file and the key of its interface in `network.places`.
+    `owners` has the suffixes of the ifcfg files of interfaces on NICs.
     """
+    new = {names.word(key) for key in network.places}  # what was nobody's today may be the NIC's then
     for path in ifcfg.route_files(guest):
         owner = ifcfg.owner_of(path)
-        if owners.get(owner, owner.partition(":")[0]) in network.places:
+        device = owner.partition(":")[0]
+        if owner in owners or device in network.places or device in new:
             yield from _routes(guest, path)
+
+
+def of_all(guest: Guest, network: Network, names: Names) -> Iterator[Edit | Note]:
+    """Of what is said for all interfaces, once there is a NIC."""
     yield from _static_routes(guest, network)
-    if network.nics:
-        yield from _everywhere(guest, network, names)
+    yield from _everywhere(guest, network, names)
 
 
 def _routes(guest: Guest, path: str) -> Iterator[Edit | Note]:
@@ -90,7 +95,7 @@ def _arguments(text: str, reasons: list[Reason]) -> Iterator[str]:
 def _static_routes(guest: Guest, network: Network) -> Iterator[Edit]:
     """`any net ...`: the service adds them whatever interfaces there are; `eth0 net ...` is older still."""
     stat = guest.stat(STATIC_ROUTES)
-    if stat is None or not network.nics:
+    if stat is None:
         return
     text = guest.text(STATIC_ROUTES) or ""
     out: list[str] = []

@@ -118,6 +118,8 @@ class Config:
     @property
     def masters(self) -> tuple[tuple[str, Role], ...]:
         """The bond, team or bridge it is a port of, by name or UUID."""
+        if self.alias_of:
+            return ()
         return tuple((self.value(key), role) for key, role in _MASTERS.items() if self.value(key))[:1]
 
     @property
@@ -140,11 +142,14 @@ class Config:
             return Role.BOND
         if {"BONDING_OPTS", "BONDING_MASTER"} & set(self.values) and not self.is_port:
             return Role.BOND
-        return Role.NIC if self.mac else None
+        return None
 
     @property
     def lower(self) -> tuple[str, ...]:
-        """The device below a VLAN."""
+        """The device below a VLAN, the ports of a bond that cloud-init wrote."""
+        ports = tuple(v for n, v in self.values.items() if re.fullmatch(r"BONDING_SLAVE_?\d+", n) and v)
+        if ports:
+            return ports
         below = self.value("PHYSDEV") or vlan_base(self.name or "") or ""
         return (below,) if below and self.role in {Role.VLAN, None} else ()
 
@@ -161,7 +166,9 @@ def by_manager(guest: Guest) -> bool:
 def is_present(guest: Guest) -> bool:
     """Whether there are files of interfaces, or nothing but initscripts that could read one."""
     return any(config.name != "lo" for config in configs(guest)) or (
-        any(guest.exists(path) for path in _SERVICE) and not by_manager(guest)
+        any(guest.exists(path) for path in _SERVICE)
+        and bool(guest.listdir(FOLDER))  # SLES 11 has a service of the same name, for its own folder
+        and not by_manager(guest)
     )
 
 
@@ -217,18 +224,21 @@ def configs(guest: Guest) -> tuple[Config, ...]:
 
 
 def takes_name_servers(guest: Guest) -> bool:
-    """Whether the name servers given by DHCP may go into /etc/resolv.conf: none of the files has PEERDNS=no."""
+    """Whether /etc/resolv.conf gets the name servers given by DHCP: no file has PEERDNS=no."""
     told = values(read(guest, GLOBAL), {}).get("PEERDNS", "")
     return told.lower() not in _NO and not any(config.is_no("PEERDNS") for config in configs(guest))
 
 
 def interfaces(guest: Guest) -> Iterator[Interface]:
-    found = [config for config in configs(guest) if config.suffix != "lo"]
+    everything = [config for config in configs(guest) if config.suffix != "lo"]
+    parents = {c.name for c in everything if not c.alias_of}
+    found = [c for c in everything if not c.alias_of or (c.is_static and c.alias_of in parents)]
     by_uuid = {c.value("UUID"): c.name for c in found if c.value("UUID") and c.name}
     gateways = _gateways(guest, found)
     some_boot = any(not config.is_no("ONBOOT") for config in found)
     for config in found:
-        boot = not config.is_no("ONBOOT")
+        clear = config.obscure is None  # one that cannot be changed must not become EC2's NIC
+        boot = not config.is_no("ONBOOT") and clear
         alias = config.alias_of is not None
         yield Interface(
             STACK,
@@ -238,8 +248,8 @@ def interfaces(guest: Guest) -> Iterator[Interface]:
             None if alias else config.mac,
             () if alias else tuple(by_uuid.get(below) or below for below in config.lower),
             static=config.is_static,
-            dhcp=config.is_dhcp and not config.is_port,
-            gateway=config.path in gateways and (boot or not some_boot),
+            dhcp=config.is_dhcp and not config.is_port and clear,
+            gateway=clear and config.path in gateways and (boot or not some_boot),
             boot=boot,
         )
         for master, role in config.masters:

@@ -52,6 +52,8 @@ class _State:
     addressed: set[tuple[str, str]]
     """(interface, family) that have a stanza with DHCP, as the file has it or already made."""
     automatic: set[str]
+    static: set[str]
+    """Names of stanzas with a static method, which others may inherit from."""
     reasons: list[tuple[int, Reason]] = field(default_factory=list)
     hooks: list[int] = field(default_factory=list)
 
@@ -91,16 +93,20 @@ def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
 def _state(files: Iterable[Sequence[fmt.Line]], context: Context) -> _State:
     everything = [line for lines in files for line in lines]
     logical = {name: called for called, name in ifupdown.mapped(everything)}
-    state = _State(context.inspection.network, new_names(context), logical, set(), set(), set())
+    state = _State(context.inspection.network, new_names(context), logical, set(), set(), set(), set())
     for stanza in fmt.stanzas(everything):
         words = everything[stanza.head].words
         if stanza.kind in {"auto", "allow"}:
             state.automatic.update(word.split("=")[0] for word in words[1:])
+        if stanza.kind in {"iface", "template"} and ifupdown.method_of(words) == "static":
+            state.static.add(words[1])
         if stanza.kind != "iface" or len(words) < 2 or state.place(words[1]) is None:
             continue
-        if words[3:4] and words[3] in {"dhcp", "bootp", "auto"}:
-            state.addressed.add((words[1], words[2]))
         options = [everything[i].words for i in stanza.options]
+        if ifupdown.method_of(words) in {"dhcp", "bootp", "auto"}:
+            state.addressed.add((words[1], words[2]))
+        elif ifupdown.uses_dhcp(options):
+            state.addressed.add((words[1], "inet"))
         state.old.update(o[1].split("/")[0] for o in options if o[0] in {"address", "gateway"} and len(o) > 1)
     return state
 
@@ -132,7 +138,7 @@ def _iface(lines: Sequence[fmt.Line], stanza: fmt.Stanza, state: _State, after: 
         for index in (stanza.head, *stanza.options):
             after[index] = _named(lines[index], state).text
         return
-    static = _is_static(lines, stanza)
+    static = _is_static(lines, stanza, state)
     if ":" in name and static:
         state.say("M-07", head, f"{name} is one more static address; the interface takes its address by DHCP")
         after[stanza.head] = None
@@ -141,7 +147,8 @@ def _iface(lines: Sequence[fmt.Line], stanza: fmt.Stanza, state: _State, after: 
         return
     for index in stanza.options:
         after[index] = _option(lines[index], static, state)
-    method = _method(head, static, place, state)
+    asks = ifupdown.uses_dhcp(lines[i].words for i in stanza.options)
+    method = None if asks else _method(head, static, place, state)
     left = any(after[index] is not None for index in stanza.options)
     if static and method == "manual" and place.dhcp and not left:
         state.say("M-07", head, f"{name} has DHCP in another stanza")
@@ -150,24 +157,27 @@ def _iface(lines: Sequence[fmt.Line], stanza: fmt.Stanza, state: _State, after: 
         after[stanza.head] = _before(head, place, state) + _head(head, method, state)
 
 
-def _is_static(lines: Sequence[fmt.Line], stanza: fmt.Stanza) -> bool:
+def _is_static(lines: Sequence[fmt.Line], stanza: fmt.Stanza, state: _State) -> bool:
     words = lines[stanza.head].words
-    if len(words) > 3:
-        return words[3] == "static"
-    return any(lines[i].words[0] == "address" for i in stanza.options)
+    method = ifupdown.method_of(words)
+    if method:
+        return method == "static"
+    inherited = "inherits" in words[2:-1] and words[words.index("inherits") + 1] in state.static
+    return inherited or any(lines[i].words[0] == "address" for i in stanza.options)
 
 
 def _method(head: fmt.Line, static: bool, place: Place, state: _State) -> str | None:
     """The new method of a stanza; None leaves it."""
-    name, family = head.words[1], (head.words[2:3] or ("inet",))[0]
-    method = (head.words[3:4] or ("",))[0]
+    name, method = head.words[1], ifupdown.method_of(head.words)
+    family = head.words[2] if method else "inet"
     wanted = place.dhcp and (name, family) not in state.addressed
     if static and wanted and family in {"inet", "inet6"}:
         state.addressed.add((name, family))
         return "dhcp" if family == "inet" else "auto"
     if static:
         return "manual" if method else None
-    if method == "manual" and family == "inet" and wanted and place.primary and not is_pattern(name):
+    bare = method in {"manual", ""} and family == "inet"
+    if bare and wanted and place.primary and not is_pattern(name) and ":" not in name:
         state.addressed.add((name, family))
         return "dhcp"
     return None
@@ -175,12 +185,13 @@ def _method(head: fmt.Line, static: bool, place: Place, state: _State) -> str | 
 
 def _head(head: fmt.Line, method: str | None, state: _State) -> str:
     line = _named(head, state)
-    old = (head.words[3:4] or ("no",))[0]
+    said = ifupdown.method_of(head.words)
+    old = said or "no"
     if method is None:
         return line.text
     rule = "M-07" if method == "manual" else "M-06" if old in {"static", "no"} else "M-08"
     state.say(rule, head, f"{head.words[1]} has {old} addressing, wanted {method}")
-    if len(head.words) > 3:
+    if said:
         return line.with_word(3, method).text
     return line.with_words(lambda i, w: f"{w} inet {method}" if i == 1 else w).text
 

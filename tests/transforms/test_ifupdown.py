@@ -196,3 +196,84 @@ def test_reasons_name_rule_and_line() -> None:
     assert ("M-06", "line 6: ens192 has static addressing, wanted dhcp") in said
     assert ("M-07", "line 10: gateway 192.168.1.1 goes with the static address") in said
     assert ("R-66", "line 5: ens192 will have the name eth0") in said
+
+
+BOND = """\
+auto bond0
+iface bond0 inet {0}
+ bond-slaves {1}
+ bond-mode active-backup
+ bond-primary {2}
+iface {2} inet manual
+ bond-master bond0
+{4} {3}
+iface {3} inet manual
+ bond-master bond0
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            BOND.format(
+                "static\n address 10.0.0.5/24\n gateway 10.0.0.1", "ens1 ens2", "ens1", "ens2", "auto"
+            ),
+            BOND.format("dhcp", "eth0 eth1", "eth0", "eth1", "allow-hotplug"),
+        ),
+        (
+            "iface ens1 inherits base\n address 10.0.0.5\niface base inet static\n gateway 10.0.0.1\n",
+            "iface eth0 inet dhcp inherits base\niface base inet static\n gateway 10.0.0.1\n",
+        ),
+        (
+            "iface ens1 inet static\n address 10.0.0.5/24\n gateway 10.0.0.1\n metric 100\n",
+            "iface eth0 inet dhcp\n metric 100\n",
+        ),
+        (
+            "iface ens1 inet manual\n up ip addr add 10.0.0.5/24 dev ens1\n up ip link set ens1 up\n",
+            "iface eth0 inet dhcp\n# up ip addr add 10.0.0.5/24 dev ens1\n up ip link set eth0 up\n",
+        ),
+        (
+            "iface ens1 inet dhcp\nauto wlan0\niface wlan0 inet static\n address 1.2.3.4/24\n wpa-ssid x\n",
+            "iface eth0 inet dhcp\nauto wlan0\niface wlan0 inet static\n address 1.2.3.4/24\n wpa-ssid x\n",
+        ),
+        (
+            "iface ens1 inet dhcp\n wpa-driver wired\n",
+            "iface eth0 inet dhcp\n wpa-driver wired\n",
+        ),
+        (
+            "no-auto-down ens1\niface ens1 inet static\n address 10.0.0.5/24\n",
+            "no-auto-down eth0\niface eth0 inet dhcp\n",
+        ),
+        (
+            "iface ens1 inet static\n address 10.0.0.5/24\niface ens1 inet6 auto\n privext 2\n",
+            "iface eth0 inet dhcp\niface eth0 inet6 auto\n privext 2\n",
+        ),
+        (
+            "auto br0\niface br0 inet static\n ovs_ports ens1\n address 10.0.0.5/24\n",
+            "auto br0\niface br0 inet dhcp\n ovs_ports eth0\n",
+        ),
+    ],
+)
+def test_kinds_of_interface(text: str, expected: str) -> None:
+    assert after({INTERFACES: f"auto ens1\n{text}"}) == f"auto eth0\n{expected}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("iface ens1\n address 10.0.0.5/24\n gateway 10.0.0.1\n", "iface eth0 inet dhcp\n"),
+        ("iface ens1\n use dhcp\n", "iface eth0\n use dhcp\n"),
+        ("iface ens1\n mtu 1400\n", "iface eth0 inet dhcp\n mtu 1400\n"),
+        (
+            "iface ens1\nauto v7\niface v7\n vlan-id 7\n vlan-raw-device ens1\n address 10.7.0.5/24\n",
+            "iface eth0 inet dhcp\nauto v7\niface v7\n vlan-id 7\n vlan-raw-device eth0\n",
+        ),
+        (
+            "auto bond0\niface bond0\n bond-members ens1 ens2\n address 10.0.0.5/24\n",
+            "auto bond0\niface bond0 inet dhcp\n bond-members eth0 eth1\n",
+        ),
+    ],
+)
+def test_ifupdown_ng_and_ifupdown2_need_no_method(text: str, expected: str) -> None:
+    assert after({INTERFACES: f"auto ens1\n{text}"}) == f"auto eth0\n{expected}"

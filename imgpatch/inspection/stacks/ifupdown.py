@@ -19,7 +19,7 @@ CLIENTS = tuple(
 )
 
 BRIDGE_PORTS = frozenset({"bridge_ports", "bridge-ports", "ovs_ports"})
-BOND_PORTS = frozenset({"bond-slaves", "bond_slaves", "slaves", "ovs_bonds"})
+BOND_PORTS = frozenset({"bond-slaves", "bond_slaves", "slaves", "ovs_bonds", "bond-members"})
 BOND_MASTER = frozenset({"bond-master", "bond_master"})
 RAW_DEVICE = frozenset({"vlan-raw-device", "vlan_raw_device"})
 HOOKS = frozenset({"up", "down", "pre-up", "post-up", "pre-down", "post-down"})
@@ -133,7 +133,7 @@ def _interface(
     options = [lines[i].words for i in stanza.options]
     called = words[1]
     name = logical.get(called, called).split(":")[0]
-    method = words[3] if len(words) > 3 else ""
+    method = method_of(words)
     addressed = any(o[0] == "address" for o in options)
     role, lower = _role(name, method, options)
     yield Interface(
@@ -143,13 +143,24 @@ def _interface(
         role,
         lower=lower,
         static=method == "static" or (addressed and method in {"", "manual"}),
-        dhcp=method in {"dhcp", "bootp", "auto"},
+        dhcp=method in {"dhcp", "bootp", "auto"} or uses_dhcp(options),
         gateway=any(o[0] == "gateway" or (o[0] in HOOKS and is_default_route(o[1:])) for o in options),
         boot=called in boot or name in boot,
     )
     for option in options:
         if option[0] in BOND_MASTER and len(option) > 1 and option[1] != "none":
             yield Interface(STACK, path, option[1], Role.BOND, lower=(name,), boot=option[1] in boot)
+
+
+def method_of(words: Sequence[str]) -> str:
+    """Of `iface NAME [FAMILY METHOD] [inherits OTHER]`; empty where there is none, as in ifupdown-ng."""
+    own = words[2 : words.index("inherits")] if "inherits" in words[2:] else words[2:]
+    return own[1] if len(own) > 1 else ""
+
+
+def uses_dhcp(options: Iterable[Sequence[str]]) -> bool:
+    """ifupdown-ng's own way: `use dhcp`."""
+    return any(tuple(option[:2]) == ("use", "dhcp") for option in options)
 
 
 def _role(name: str, method: str, options: Sequence[tuple[str, ...]]) -> tuple[Role | None, tuple[str, ...]]:
@@ -163,7 +174,10 @@ def _role(name: str, method: str, options: Sequence[tuple[str, ...]]) -> tuple[R
             return Role.BOND, ports
         if option[0] in RAW_DEVICE:
             return Role.VLAN, ports
-    if method in OTHER_METHODS or any(_is_other(option) for option in options):
+    wired = any(option[:2] == ("wpa-driver", "wired") for option in options)
+    if method in OTHER_METHODS or any(
+        _is_other(o) for o in options if not (wired and o[0].startswith("wpa-"))
+    ):
         return Role.OTHER, ()
     if any(o[0] in {"bond-mode", "bond_mode"} for o in options) and not any(
         o[0] in BOND_MASTER for o in options

@@ -62,8 +62,19 @@ def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
             documents[path] = parse(guest.text(path) or "")
         except FormatError as error:
             yield Note(NoteKind.WARNING, "M-06", f"{path}: {error}; the file is left as it is")
+    yield from _warnings(documents, context.inspection.network)
     for item in rewritten(documents, context):
         yield item if isinstance(item, Note) else _edit(*item)
+
+
+def _warnings(documents: Mapping[str, Document], network: Network) -> Iterator[Note]:
+    called = netplan.names(documents)
+    for path, document in documents.items():
+        for (_, kind, key), definition in netplan.definitions(document):
+            place = network.places.get(called.get(key, key) or key)
+            if kind == "ethernets" and "auth" in definition and place is not None and place.primary:
+                text = f"{path}: {key} asks for 802.1X, which EC2's network does not speak"
+                yield Note(NoteKind.WARNING, "M-08", f"{text}; the interface may not come up")
 
 
 def rewritten(

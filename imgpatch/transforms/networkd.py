@@ -7,13 +7,15 @@ from dataclasses import dataclass, field, replace
 
 from imgpatch.formats import ini
 from imgpatch.guest import Guest
-from imgpatch.inspection import Inspection
-from imgpatch.inspection.network import Network, Place
-from imgpatch.inspection.stacks import Role, is_pattern, networkd
+from imgpatch.inspection import Inspection, cloud_init
+from imgpatch.inspection.network import EC2_NAME, Network, Place
+from imgpatch.inspection.stacks import Role, is_pattern, netplan, networkd
 from imgpatch.plan import OWN_RULE, Context, Edit, Note, Reason
 from imgpatch.transforms.nic_names import Names, new_names
 from imgpatch.transforms.resolv_conf import is_lost
 
+CREATED = f"{networkd.FOLDER}/10-imgpatch-{EC2_NAME}.network"
+_NETWORK = f"[Match]\nName={EC2_NAME}\n\n[Network]\nDHCP=ipv4\n"
 _FALSE = frozenset({"no", "false", "0", "off", "n", "f"})
 _OWN_SECTIONS = frozenset({"Address", "Route", "NextHop", "Neighbor", "RoutingPolicyRule"})
 """Whole sections that are addressing, or lead through a gateway that is gone."""
@@ -69,6 +71,17 @@ def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
         for file, lines in files.items():
             state.reasons = []
             yield from _edit(file, lines, _network(lines, state, main=file == path), state.reasons)
+    if not network.nics and set(network.stacks) <= {networkd.STACK, netplan.STACK} and not _written(guest):
+        text = "no file of systemd-networkd or netplan is for a network interface"
+        yield Edit(CREATED, _NETWORK.encode(), (Reason("M-08", text),))
+
+
+def _written(guest: Guest) -> bool:
+    """Whether cloud-init will configure the network on EC2, or netplan hands it to NetworkManager."""
+    if not cloud_init.is_disabled(guest) and not cloud_init.is_network_disabled(guest):
+        return True
+    documents = (netplan.read(guest, path) for path in netplan.files(guest))
+    return any(d is None or d.at(("network", "renderer")) == "NetworkManager" for d in documents)
 
 
 def _edit(

@@ -300,3 +300,8 @@ def test_a_file_in_etc_takes_the_place_of_a_packages_or_masks_it(links: dict[str
     )
     (change,) = plan(guest(files, links)).changes
     assert (change.path, change.after) == (FILE, ethernets("    eth0: {dhcp4: true}\n").encode())
+
+
+def test_802_1x_is_warned_of() -> None:
+    text = ethernets("    eth0: {dhcp4: true, auth: {key-management: 802.1x}}\n")
+    assert [note.rule for note in plan(guest({FILE: text})).notes] == ["M-08"]

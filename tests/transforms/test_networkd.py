@@ -211,7 +211,9 @@ def test_what_systemd_ships_for_containers_is_no_nic(match: str) -> None:
         **RUNS,
         f"{SHIPPED}/80-x.network": f"[Match]\n{match}\n[Network]\nDHCP=yes\nAddress=0.0.0.0/28\n",
     }
-    assert plan(guest(files)).changes == ()
+    assert [change.path for change in plan(guest(files)).changes] == [
+        "/etc/systemd/network/10-imgpatch-eth0.network"  # as for a guest that has no file for a NIC
+    ]
 
 
 @pytest.mark.parametrize(
@@ -279,3 +281,24 @@ def test_a_dropin_in_etc_belongs_to_the_file_of_a_package() -> None:
     assert {change.path: change.after for change in plan(guest(files)).changes} == {
         dropin: b"[Network]\nMulticastDNS=yes\n"
     }
+
+
+@pytest.mark.parametrize(
+    ("files", "made"),
+    [
+        ({}, True),
+        ({"/etc/netplan/a.yaml": "network: {version: 2, renderer: networkd}\n"}, True),
+        ({"/etc/netplan/a.yaml": "network: {version: 2, renderer: NetworkManager}\n"}, False),
+        ({"/etc/cloud/cloud.cfg": "users: []\n"}, False),
+        ({"/etc/cloud/cloud.cfg": "network: {config: disabled}\n"}, True),
+        ({"/etc/systemd/network/w.network": "[Match]\nType=wlan\n[Network]\nDHCP=yes\n"}, True),
+        ({"/etc/systemd/network/a.network": "[Match]\nName=e*\n[Network]\nDHCP=yes\n"}, False),
+        ({"/usr/sbin/NetworkManager": ""}, False),
+    ],
+)
+def test_a_guest_without_a_file_for_its_nic_gets_one(files: dict[str, str], made: bool) -> None:
+    (*changes,) = plan(guest({**RUNS, **files})).changes
+    expected = {
+        "/etc/systemd/network/10-imgpatch-eth0.network": b"[Match]\nName=eth0\n\n[Network]\nDHCP=ipv4\n"
+    }
+    assert {change.path: change.after for change in changes} == (expected if made else {})

@@ -29,6 +29,7 @@ from imgpatch.transforms import (
     nic_names,
     old_network,
     resolv_conf,
+    resume_device,
     wicked,
 )
 from imgpatch.transforms.windows import answer_file, boot_drivers, ems
@@ -39,6 +40,7 @@ TRANSFORMS: tuple[Transform, ...] = (
     mount_units,
     fstab,  # after those that read how it named disks before
     lvm_devices,
+    resume_device,
     disk_mentions,
     nic_names,
     ifupdown,

@@ -144,7 +144,7 @@ def _reasons(
     needed = [name for name in new.modules if name not in names]
     if needed:
         reasons.append(Reason("M-11", f"what these drivers need comes with them: {_listed(needed)}"))
-    reasons += [Reason("M-11", f"a driver of EC2 is no longer refused: {line}") for line in new.allowed]
+    reasons += new.reasons
     if not reasons:
         reasons.append(Reason("M-11", "nothing in it said to load the drivers of EC2 that it has"))
     return tuple(reasons)

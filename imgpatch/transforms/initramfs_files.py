@@ -7,7 +7,9 @@ script names; and the loader of dracut's squash images, which has modprobe but n
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from imgpatch.errors import FormatError
@@ -16,7 +18,11 @@ from imgpatch.formats.initramfs import Initramfs
 from imgpatch.formats.modindex import ModuleIndex, module_name
 from imgpatch.guest import Guest
 from imgpatch.inspection.kernels import Kernel, read_index, squash_image
+from imgpatch.plan import Reason
 from imgpatch.target import Driver
+from imgpatch.transforms import resume_device
+
+_MODPROBE = re.compile(r"(?:etc|lib|usr/lib)/modprobe\.(?:conf$|d/)")
 
 MAX_MODULE = 64 << 20
 """Bytes of one module, unpacked; the largest there are have a tenth of it."""
@@ -48,12 +54,12 @@ class Additions:
     Attributes:
         files: path -> contents.
         modules: the names of the new modules among them.
-        allowed: what kept drivers from loading and does so no more, for people.
+        reasons: why files change that are not about what is loaded.
     """
 
     files: Mapping[str, bytes]
     modules: tuple[str, ...] = ()
-    allowed: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
 
 
 def additions(
@@ -72,9 +78,11 @@ def additions(
     if init is not None and initscript.is_nash(init):
         return _flat(guest, kernel, archive, index, list(wanted), init)
     files, new = _indexed(guest, kernel, archive, index, wanted)
-    opened = dict(_opened(archive, [name for name, _ in drivers]))
-    files.update({path: text.encode("utf-8", "surrogateescape") for path, (text, _) in opened.items()})
-    return Additions(files, tuple(new), tuple(line for _, lines in opened.values() for line in lines))
+    reasons: list[Reason] = []
+    for path, text, why in (*_opened(archive, [name for name, _ in drivers]), *_resumes(guest, archive)):
+        files[path] = text.encode("utf-8", "surrogateescape")
+        reasons += why
+    return Additions(files, tuple(new), tuple(reasons))
 
 
 def _with_buses(index: ModuleIndex, drivers: Sequence[tuple[str, Driver]]) -> dict[str, bool]:
@@ -225,15 +233,31 @@ def _squash_script(archive: Initramfs, wanted: Mapping[str, bool]) -> dict[str, 
     )
 
 
-def _opened(archive: Initramfs, names: Sequence[str]) -> Iterator[tuple[str, tuple[str, list[str]]]]:
-    """The files of modprobe.d(5) in it that refuse a driver: path -> what they become, and what went."""
+def _opened(archive: Initramfs, names: Sequence[str]) -> Iterator[tuple[str, str, list[Reason]]]:
+    """The files of modprobe.d(5) in it that refuse a driver, what they become, and why."""
     wanted = {module_name(name) for name in names}
     for path in sorted(archive.files):
-        if "etc/modprobe." not in path and "lib/modprobe.d/" not in path:
+        text = _own_text(archive, path) if _MODPROBE.match(path) else None
+        lines = [] if text is None else [r for r in modprobe.refusals(text) if r.module in wanted]
+        if text is not None and lines:
+            why = "keeps a driver from loading that EC2 needs"
+            reasons = [Reason("M-11", f"{path} line {row.line}: {row.text} {why}") for row in lines]
+            yield path, modprobe.allowing(text, wanted), reasons
+
+
+def _resumes(guest: Guest, archive: Initramfs) -> Iterator[tuple[str, str, list[Reason]]]:
+    """The copies of initramfs-tools' configuration, where they name a swap by its device."""
+    for path in sorted(archive.files):
+        text = _own_text(archive, path) if path.startswith(("conf/conf.d/", "conf/initramfs.conf")) else None
+        if text is None:
             continue
-        entry, text = archive.files[path], _text(archive, path)
-        if text is None or not entry.is_file or entry.nlink > 1:
-            continue
-        lines = [f"{path} line {r.line}: {r.text}" for r in modprobe.refusals(text) if r.module in wanted]
-        if lines:
-            yield path, (modprobe.allowing(text, wanted), lines)
+        with suppress(FormatError):  # said of the file in the guest
+            after, reasons = resume_device.by_uuid(text, guest.storage)
+            if after != text:
+                yield path, after, list(reasons)
+
+
+def _own_text(archive: Initramfs, path: str) -> str | None:
+    """A small file whose contents no other name shares; None of anything else."""
+    entry = archive.files[path]
+    return _text(archive, path) if entry.is_file and entry.nlink <= 1 else None

@@ -13,7 +13,9 @@ from fixtures import modules
 from imgpatch.formats import initramfs as image_format
 from imgpatch.formats import initscript, modindex
 from imgpatch.formats.compression import Compression, unpack
+from imgpatch.guest import Guest, MemoryTree
 from tests.transforms.test_initramfs import after, again, guest_of, plan_of, warnings
+from tests.transforms.test_resume_device import STORAGE, UUID
 
 OLD = "2.6.18-398.el5"
 EL5 = {"/sbin/mkinitrd": b"", "/sbin/nash": b""}
@@ -191,6 +193,21 @@ def test_a_weak_module_is_taken_through_its_link() -> None:
     data = after(plan_of(guest_of(files, links)), path)
     entry = image_format.read(data).files[f"usr{folder}/weak-updates/ena/ena.ko"]
     assert (entry.is_file, entry.size) == (True, len(b"\x7fELF newer"))
+
+
+def test_the_swap_to_resume_from_is_named_by_uuid_in_the_initramfs_too() -> None:
+    release = "4.19"
+    tree = modules.tree(release, "debian9")
+    extra = {"conf/conf.d/resume": b"RESUME=/dev/sda5\n"}
+    path = f"/boot/initrd.img-{release}"
+    files = tree | {
+        path: images.build("initramfs-tools-old", release, tree, names=["ext4", *DRIVERS], extra=extra)
+    }
+    guest = Guest(MemoryTree(files), STORAGE)
+    plan = plan_of(guest)
+    found = image_format.read(after(plan, path))
+    assert found.data("conf/conf.d/resume") == f"RESUME=UUID={UUID}\n".encode()
+    assert again(guest, plan).is_empty
 
 
 SQUASH = "6.1.0-squash"

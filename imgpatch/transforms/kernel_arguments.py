@@ -14,6 +14,9 @@ from imgpatch.transforms.network_arguments import NetworkArguments
 _FROM_VARIABLE = re.compile(r"\$\{?[A-Za-z_]*kernelopts\b")
 """A line that gets its arguments from a variable, which is edited where it is set (RHEL 8)."""
 _SWAP = frozenset({"swap", "swsuspend", None})
+_ARRAYS = ("/dev/md", "/dev/disk/by-id/md-")
+_LOGICAL_VOLUMES = frozenset({"rd.lvm.lv", "rd_LVM_LV"})
+"""dracut's, and the one it had in Red Hat 6."""
 _BLACKLISTS = frozenset(
     {"rd.driver.blacklist", "rdblacklist", "modprobe.blacklist", "module_blacklist", "blacklist"}
 )
@@ -98,6 +101,11 @@ class Arguments:
             return self._root(word, value.strip('"'), initrd=initrd)
         if name == "resume":
             return self._resume(word, value.strip('"'))
+        if name in _LOGICAL_VOLUMES and resolve(f"/dev/{value}", self._storage) is None:
+            self._warnings[
+                f"{word} on the kernel command line names no logical volume of the disks given: the initramfs"
+                " waits for it, and may end in a shell"
+            ] = None
         if name in _BLACKLISTS:
             return self._blacklist(word, name, value)
         return word
@@ -126,8 +134,9 @@ class Arguments:
 
     def _resume(self, word: str, value: str) -> str | None:
         how = naming(value)
-        device = resolve(value, self._storage) if how in (Naming.HARDWARE, Naming.TAG) else None
-        if how is Naming.TAG and device is None:
+        device = None if how is Naming.OTHER else resolve(value, self._storage)
+        mapped = how is Naming.VOLUME and not value.startswith(_ARRAYS)
+        if (how is Naming.TAG or mapped) and device is None:
             self._warnings[f"{word} names no device of the image: the initramfs may wait for it"] = None
         if how is not Naming.HARDWARE:
             return word

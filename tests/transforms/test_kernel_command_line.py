@@ -141,6 +141,28 @@ def test_no_driver_that_ec2_needs_is_kept_from_loading(before: str, wanted: str)
     assert rules == (set() if before == wanted else {"M-11"})
 
 
+@pytest.mark.parametrize(
+    ("argument", "warned"),
+    [
+        ("rd.lvm.lv=cl/root", False),
+        ("rd_LVM_LV=my-vg/lv_x", False),
+        ("rd.lvm.lv=data/srv", True),  # on a disk that stayed behind
+        ("rd_LVM_LV=cl/gone", True),
+        ("resume=/dev/mapper/cl-root", False),
+        ("resume=/dev/mapper/cl-swap", True),
+        ("resume=/dev/cl/swap", True),
+        ("resume=/dev/md1", False),
+    ],
+)
+def test_volumes_of_other_disks_are_warned_of(argument: str, warned: bool) -> None:
+    volumes = [Device(mapper="cl-root", fstype="xfs", uuid="e0"), Device(mapper="my--vg-lv_x")]
+    text = entry(f"root=/dev/mapper/cl-root {argument}")
+    guest = machine({CFG: text, **ONE}, mounts={"/": volumes[0]}, devices=volumes)
+    plan = plan_of(guest)
+    assert plan.changes == ()
+    assert [argument in note.text for note in plan.notes] == [True] * warned
+
+
 def test_without_grub_the_arguments_are_for_the_user_to_give() -> None:
     guest = machine({"/etc/network/interfaces": "auto ens192\niface ens192 inet dhcp\n"})
     (note,) = [note for note in plan_of(guest).notes if note.rule == "R-66"]

@@ -52,6 +52,8 @@ def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
 def _as_edits(guest: Guest, moves: Iterable[Move]) -> Iterator[Edit]:
     """One edit a path: of two files that change names with each other, neither is removed."""
     found: dict[str, Edit] = {}
+    moves = list(moves)
+    left = {guest.resolve(move.path) for move in moves if move.path != move.target}
     for move in sorted(moves, key=lambda move: move.path != move.target):
         old, new = guest.resolve(move.path), guest.resolve(move.target)
         if old != new:
@@ -59,9 +61,10 @@ def _as_edits(guest: Guest, moves: Iterable[Move]) -> Iterator[Edit]:
             reason = Reason("R-66", f"the file is called after its interface, and will be {said}")
             found.setdefault(old, Edit(old, None, (reason,) if move.after is not None else move.reasons))
             if move.after is not None:
-                why = Reason(
-                    "R-66", f"this is {posixpath.basename(move.path)} under the interface's new name"
-                )
+                text = f"this is {posixpath.basename(move.path)} under the interface's new name"
+                if guest.exists(new) and new not in left:
+                    text += "; what was here belongs to no NIC, and stays as the original alone"
+                why = Reason("R-66", text)
                 found[new] = Edit(new, _encode(move.after), (why, *move.reasons), move.mode)
         elif move.after != move.before:
             after = None if move.after is None else _encode(move.after)
@@ -150,6 +153,8 @@ def _wanted(
     if place.dhcp and place.primary:
         if mode not in wicked.WORKING_MODES:
             yield "STARTMODE", "auto", Reason(OWN_RULE, f"nothing brings {called} up at boot")
+        elif mode not in wicked.WAITED_FOR and len(state.network.nics) > 1:
+            yield "STARTMODE", "auto", Reason("M-08", f"of several NICs {called} is the one that EC2 has")
         own = variables.get("DHCLIENT_SET_DEFAULT_ROUTE", state.default_route)
         if own == "no":
             text = f"the DHCP client would leave {called}, the one way out, without a default route"

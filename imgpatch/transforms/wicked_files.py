@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from imgpatch.formats import ifroute, sysconfig
 from imgpatch.formats.sysconfig import Variable
 from imgpatch.guest import Guest, Kind
-from imgpatch.inspection.network import Network, Place
+from imgpatch.inspection.network import EC2_NAME, Network, Place
 from imgpatch.inspection.stacks import wicked
 from imgpatch.plan import Context, Note, NoteKind, Reason
 from imgpatch.transforms.nic_names import Names, new_names
@@ -134,7 +134,8 @@ def _route(line: ifroute.Line, called: str, state: State, reasons: list[Reason])
 def _is_of_old_network(line: ifroute.Line, device: str, state: State) -> bool:
     """Whether the route leads through a NIC, or through a gateway that no other interface reaches."""
     if device:  # a file may be left of an old eth0 that nothing has configured for years
-        return state.place(wicked.PREFIX + device) is not None or device in state.names.renames.values()
+        new = {EC2_NAME, *state.names.renames.values()} if state.names.settled else set()
+        return state.place(wicked.PREFIX + device) is not None or device in new
     gateway = line.column(ifroute.GATEWAY)
     others = [variables for path, variables in state.files.items() if state.place(path) is None]
     return not any(wicked.reaches(variables, gateway) for variables in others)

@@ -254,6 +254,10 @@ GUESTS: dict[str, tuple[Files, Result]] = {  # files and what becomes of those t
         {"ifcfg-ens1": STATIC, "ifroute-eth0": "default 10.0.0.1\n", "routes": "default 10.0.0.1 - eth0\n"},
         {"ifcfg-ens1": GONE, "ifcfg-eth0": DHCP, "ifroute-eth0": GONE, "routes": GONE},
     ),
+    "of several NICs the one that is there is waited for": (
+        {"ifcfg-eth0": DHCP.replace("auto", "hotplug"), "ifcfg-eth1": DHCP.replace("auto", "manual")},
+        {"ifcfg-eth0": DHCP},
+    ),
     "a bond of places": (
         {
             "ifcfg-bond0": DHCP + f"BONDING_MASTER=yes\nBONDING_SLAVE_0={PCI}\n",

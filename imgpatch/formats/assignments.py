@@ -19,8 +19,6 @@ _NO_SYNTAX = r"[^;&|<>`$(){}]*"
 _REFUSED = re.compile(
     rf"\ufeff?[ \t]*[A-Za-z_][A-Za-z0-9_]*(?:[ \t]+=|=[ \t]){_NO_SYNTAX}|\ufeff{_NO_SYNTAX}"
 )
-_GAP_BEFORE = re.compile(r"[ \t]*;?[ \t]*(?:export[ \t]+)?\Z")
-_GAP_AFTER = re.compile(r"[ \t]*;?[ \t]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,30 +63,31 @@ class Line:
 
         A line that loses all its assignments goes as a whole, its remark too: that was about them.
         """
-        pieces: list[Piece] = []
-        gap = False
+        kept: list[tuple[str, Assignment]] = []
+        gap = ""
+        beheaded = False
         for piece in self.pieces:
-            if isinstance(piece, Assignment):
-                raw = change(piece)
-                if raw is None:
-                    gap = not _cut_gap_before(pieces)
-                    continue
-                pieces.append(piece if raw == piece.raw else replace(piece, raw=raw))
-            elif gap:
-                pieces.append(Other(_GAP_AFTER.sub("", piece.text, count=1)))
-            else:
-                pieces.append(piece)
-            gap = False
-        left = any(isinstance(piece, Assignment) for piece in pieces)
-        return replace(self, pieces=tuple(pieces)) if left or not self.assignments else None
+            if isinstance(piece, Other):
+                gap = piece.text
+                continue
+            raw = change(piece)
+            beheaded |= raw is None and not kept
+            if raw is not None:
+                kept.append((gap, piece if raw == piece.raw else replace(piece, raw=raw)))
+            gap = ""
+        if not kept:
+            return None if self.assignments else self
+        if beheaded:
+            kept[0] = (self._head(kept[0][0]), kept[0][1])
+        cut = (cut for before, item in kept for cut in (Other(before), item))
+        return replace(self, pieces=tuple(piece for piece in (*cut, Other(gap)) if piece.text))
 
-
-def _cut_gap_before(pieces: list[Piece]) -> bool:
-    """Takes out what separates the assignment to come from one before it; False where there is none."""
-    if len(pieces) < 2 or not isinstance(pieces[-1], Other):
-        return False
-    pieces[-1] = Other(_GAP_BEFORE.sub("", pieces[-1].text))
-    return True
+    def _head(self, gap: str) -> str:
+        """What stands before the first assignment, once that is the one which `gap` stands before now."""
+        head = self.pieces[0].text if isinstance(self.pieces[0], Other) else ""
+        if ";" not in gap:
+            return head
+        return head[: len(head) - len(head.lstrip(" \t"))] + gap.rpartition(";")[2].lstrip(" \t")
 
 
 def parse(text: str) -> tuple[Line, ...]:

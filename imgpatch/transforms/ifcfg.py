@@ -60,10 +60,13 @@ class _State:
     onboot: str | None
     device: str | None
     released: bool
-    reasons: list[Reason] = field(default_factory=list)
+    reasons: list[tuple[int, Reason]] = field(default_factory=list)
 
     def say(self, rule: str, line: assignments.Line, text: str) -> None:
-        self.reasons.append(Reason(rule, f"line {line.number}: {text}"))
+        self.reasons.append((line.number, Reason(rule, f"line {line.number}: {text}")))
+
+    def say_added(self, rule: str, after: int, text: str) -> None:
+        self.reasons.append((after, Reason(rule, f"after line {after}: {text}")))
 
 
 def applies(inspection: Inspection) -> bool:
@@ -114,14 +117,15 @@ def _is_address(config: ifcfg.Config, key: str | None) -> bool:
     return key is not None or role_of_name(config.alias_of) is Role.NIC
 
 
-def _edit(guest: Guest, path: str, text: str, reasons: Sequence[Reason]) -> Iterator[Edit]:
+def _edit(guest: Guest, path: str, text: str, reasons: Sequence[tuple[int, Reason]]) -> Iterator[Edit]:
     if text != guest.text(path):
-        yield Edit(path, text.encode("utf-8", "surrogateescape"), tuple(reasons))
+        said = tuple(reason for _, reason in sorted(reasons, key=lambda pair: pair[0]))
+        yield Edit(path, text.encode("utf-8", "surrogateescape"), said)
 
 
-def _renamed(config: ifcfg.Config, names: Names) -> tuple[str, list[Reason]]:
+def _renamed(config: ifcfg.Config, names: Names) -> tuple[str, list[tuple[int, Reason]]]:
     """A tunnel, a wireless interface and the like: no more than the name of the NIC below it."""
-    reasons: list[Reason] = []
+    reasons: list[tuple[int, Reason]] = []
     if config.obscure:
         return assignments.unparse(config.lines), reasons
     lines = [line.mapped(lambda a, n=line: _named(a, n, config, names, reasons)) for line in config.lines]  # type: ignore[misc]
@@ -212,16 +216,14 @@ def _added(state: _State, after: int) -> list[str]:
     added = []
     if state.device:
         added.append(f"DEVICE={state.device}")
-        text = f"after line {after}: the NIC, found by its MAC address or any, will be {state.device}"
-        state.reasons.append(Reason("R-66", text))
+        state.say_added("R-66", after, f"no DEVICE, and the NIC will be {state.device}")
     if state.bootproto and "BOOTPROTO" not in held:
         added.append(f"BOOTPROTO={state.bootproto}")
         rule = "M-06" if state.static else "M-08"
-        text = f"after line {after}: no BOOTPROTO, wanted {state.bootproto}"
-        state.reasons.append(Reason(rule, text))
+        state.say_added(rule, after, f"no BOOTPROTO, wanted {state.bootproto}")
     if state.onboot and "ONBOOT" not in held:
         added.append(f"ONBOOT={state.onboot}")
-        state.reasons.append(Reason("M-08", f"after line {after}: {_why_onboot(state)}"))
+        state.say_added("M-08", after, f"no ONBOOT, wanted {state.onboot}: {_why_onboot(state)}")
     return added
 
 
@@ -268,7 +270,7 @@ def _gone(name: str, value: str, state: _State) -> tuple[str, str] | None:
     if state.static and re.fullmatch(r"DNS\d+", name):
         return "M-07", "goes with the static address"
     refuses = name in _REFUSES_DHCP and state.config.is_no(name)
-    if state.static and state.place.dhcp and refuses:
+    if state.static and state.place.dhcp and state.place.primary and refuses:
         return "M-07", "would leave the interface without what was static"
     if name == "GATEWAYDEV" and not _is_there(value, state):
         return "M-07", "is not the NIC of EC2"
@@ -292,7 +294,11 @@ def _without_arp(value: str) -> str:
 
 
 def _named(
-    item: Assignment, line: assignments.Line, config: ifcfg.Config, names: Names, reasons: list[Reason]
+    item: Assignment,
+    line: assignments.Line,
+    config: ifcfg.Config,
+    names: Names,
+    said: list[tuple[int, Reason]],
 ) -> str:
     """The value as written with the new names of the NICs in it."""
     value = config.value(item.name) if "$" in item.raw else shellvars.decode(item.raw) or ""
@@ -304,13 +310,14 @@ def _named(
     elif item.name in _LISTS:
         raw = names.inside(item.raw)
         if raw != item.raw:
-            reasons.append(Reason("R-66", f"line {line.number}: {item.name} has the new name of the NIC"))
+            said.append((line.number, Reason("R-66", f"line {line.number}: {item.name} has the new name")))
         return raw
     else:
         return item.raw
     if new == value:
         return item.raw
-    reasons.append(Reason("R-66", f"line {line.number}: {item.name}={value} will have the name {new}"))
+    text = f"line {line.number}: {item.name}={value} will have the name {new}"
+    said.append((line.number, Reason("R-66", text)))
     return shellvars.requoted(item.raw, new)
 
 

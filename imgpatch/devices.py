@@ -43,6 +43,7 @@ _NO_DISK = re.compile(
 
 _VOLUMES = ("/dev/md", "/dev/disk/by-id/md-", "/dev/disk/by-id/dm-uuid-")
 
+_MD = re.compile(r"/dev/(?:md/.+|md[0-9]+|disk/by-id/md-(?:uuid|name)-.+)", re.DOTALL)
 _LETTERS = re.compile(r"/dev/(?:sd|hd|vd|xvd|ubd)([a-z]{1,3})([0-9]{0,4})")
 _NVME = re.compile(r"/dev/nvme([0-9]{1,4})n([1-9][0-9]{0,3})(?:p([0-9]{1,4}))?")
 _CCISS = re.compile(r"/dev/cciss/c0d([0-9]{1,4})(?:p([0-9]{1,4}))?")
@@ -90,6 +91,8 @@ def resolve(spec: str, storage: Storage) -> Device | None:
     if spec.startswith("/dev/disk/by-id/dm-uuid-"):
         dm_uuid = spec.removeprefix("/dev/disk/by-id/dm-uuid-")
         return next((d for d in storage.devices if d.dm_uuid == dm_uuid), None)
+    if _MD.fullmatch(spec):
+        return _array(spec, storage)
     where = place(spec)
     return storage.at(*where) if where is not None else _on_the_only_disk(spec, storage)
 
@@ -150,6 +153,18 @@ def _mapper_name(spec: str) -> str | None:
     if group in ("disk", "md", "cciss", "block", "char", "ida", "rd"):
         return None
     return f"{group.replace('-', '--')}-{volume.replace('-', '--')}"
+
+
+def _array(spec: str, storage: Storage) -> Device | None:
+    """An md array by UUID or name; where there is one alone, a number is its too, since those change."""
+    found = [device for device in storage.devices if device.md_uuid is not None]
+    named = [device for device in found if spec in device.md_names]
+    if spec.startswith("/dev/disk/by-id/md-uuid-"):
+        uuid = spec.removeprefix("/dev/disk/by-id/md-uuid-").replace(":", "").lower()
+        named = [device for device in found if device.md_uuid == uuid]
+    elif len(found) == 1 and not spec.startswith("/dev/disk/"):
+        named = found
+    return named[0] if len(named) == 1 else None
 
 
 def _letters(text: str) -> int:

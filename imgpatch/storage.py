@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A block device that can hold a file system: a whole disk, a partition or a logical volume.
+    """A block device that can hold a file system: a whole disk, a partition, a logical volume, an md array.
 
     Attributes:
         disk: 0-based index among the disks of the machine, in the order given; None for what lies
@@ -21,6 +21,8 @@ class Device:
         size: bytes.
         dm_uuid: the device mapper UUID of a logical volume, `LVM-` with the UUIDs of group and volume
             without hyphens, as `/dev/disk/by-id/dm-uuid-...` has it; None where it is not known.
+        md_uuid: of an md array, 32 hexadecimal digits; None of anything else.
+        md_names: of an md array, the paths by which the guest knows it, the surest first.
     """
 
     disk: int | None = None
@@ -34,12 +36,16 @@ class Device:
     parttype: str | None = None
     size: int = 0
     dm_uuid: str | None = None
+    md_uuid: str | None = None
+    md_names: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """A name for people, which no guest uses: `disk 1 partition 2`, `/dev/mapper/vg-lv`."""
         if self.mapper is not None:
             return f"/dev/mapper/{self.mapper}"
+        if self.md_names:
+            return self.md_names[0]
         disk = "disk ?" if self.disk is None else f"disk {self.disk + 1}"
         return disk if self.partition is None else f"{disk} partition {self.partition}"
 

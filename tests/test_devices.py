@@ -126,3 +126,30 @@ def test_clones_are_told_but_a_btrfs_of_two_devices_is_none() -> None:
 def test_no_name_crashes(spec: str) -> None:
     resolve(spec, STORAGE)
     naming(spec)
+
+
+ARRAY = Device(md_uuid="ab" * 16, md_names=("/dev/md0", "/dev/md/0", "/dev/disk/by-id/md-name-host:0"))
+SECOND_ARRAY = Device(md_uuid="cd" * 16, md_names=("/dev/md/data",))
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("/dev/md0", ARRAY),
+        ("/dev/md/0", ARRAY),
+        ("/dev/md/data", SECOND_ARRAY),
+        ("/dev/disk/by-id/md-name-host:0", ARRAY),
+        (f"/dev/disk/by-id/md-uuid-{':'.join(['abababab'] * 4)}", ARRAY),
+        ("/dev/md127", None),
+        ("/dev/md/other", None),
+    ],
+)
+def test_md_arrays(spec: str, expected: Device | None) -> None:
+    assert resolve(spec, Storage((), (ARRAY, SECOND_ARRAY))) == expected
+
+
+def test_the_only_md_array_has_any_number() -> None:
+    storage = Storage((), (ARRAY,))
+    assert resolve("/dev/md127", storage) == ARRAY
+    assert resolve("/dev/disk/by-id/md-uuid-0", storage) is None
+    assert ARRAY.name == "/dev/md0"

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from imgpatch.formats.mdadm_conf import ArrayLine, plain_uuid
 from imgpatch.images.appliance import Appliance, ApplianceError
 from imgpatch.storage import Device, Disk
 
@@ -43,9 +44,62 @@ def find_devices(appliance: Appliance, sizes: Sequence[int]) -> tuple[tuple[Disk
             part_tags = _blkid(appliance, partition)
             part_size = int(part_tags.get("PART_ENTRY_SIZE", "0")) * SECTOR
             found[partition] = _device(part_tags, disk=index, partition=number, size=part_size)
+    if any(device.fstype == MD_MEMBER for device in found.values()):
+        found |= _arrays(appliance)
     if any(device.fstype == LVM_MEMBER for device in found.values()):
         found |= _logical_volumes(appliance)
     return tuple(disks), found
+
+
+def _arrays(appliance: Appliance) -> dict[str, Device]:
+    """The md arrays, which the appliance has put together as it started."""
+    found = {}
+    for path in appliance.list_md_devices():
+        detail = appliance.md_detail(path)
+        device = _device(_blkid(appliance, path), size=appliance.blockdev_getsize64(path))
+        names = tuple(_superblock_names(detail.get("name", ""))) or (path,)
+        found[path] = replace(device, md_uuid=plain_uuid(detail["uuid"]), md_names=names)
+    return found
+
+
+def _superblock_names(name: str) -> Iterator[str]:
+    """What udev makes of `host:root` and `host:0`; a superblock of version 0.90 has no name."""
+    short = name.rpartition(":")[2]
+    if short:
+        yield from _both_names(f"/dev/md/{short}")
+        yield f"/dev/md/{name}"
+        yield _link(name)
+
+
+def with_md_names(devices: Mapping[str, Device], lines: Sequence[ArrayLine]) -> dict[str, Device]:
+    """The devices with the names that the guest's mdadm.conf gives to its arrays, which come first."""
+    found = dict(devices)
+    for path, device in devices.items():
+        if device.md_uuid is not None:
+            mine = [li for li in lines if li.uuid == device.md_uuid or _link(li.name) in device.md_names]
+            names = [name for line in mine if line.path for name in _both_names(line.path)]
+            found[path] = replace(device, md_names=tuple(dict.fromkeys((*names, *device.md_names))))
+    return found
+
+
+def _both_names(path: str) -> Sequence[str]:
+    """`/dev/md0` and `/dev/md/0` are one; a name that is no number has one path only."""
+    number = path.removeprefix("/dev/md/").removeprefix("/dev/md")
+    return (f"/dev/md{number}", f"/dev/md/{number}") if number.isascii() and number.isdigit() else (path,)
+
+
+def _link(name: str | None) -> str:
+    return f"/dev/disk/by-id/md-name-{name}"
+
+
+def incomplete_arrays(appliance: Appliance, devices: Mapping[str, Device]) -> Iterator[str]:
+    """The arrays that lack members, for people."""
+    for path, device in devices.items():
+        if device.md_uuid is None:
+            continue
+        wanted, there = int(appliance.md_detail(path).get("devices", "0")), len(appliance.md_stat(path))
+        if there < wanted:
+            yield f"{device.name}: {there} of the array's {wanted} devices are on the disks given"
 
 
 def _logical_volumes(appliance: Appliance) -> dict[str, Device]:

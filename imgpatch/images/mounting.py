@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 from imgpatch import devices as device_names
 from imgpatch.errors import UnsupportedGuestError
-from imgpatch.formats import fstab
+from imgpatch.formats import fstab, mdadm_conf
 from imgpatch.images.appliance import Appliance, ApplianceError
+from imgpatch.images.layout import MD_MEMBER, incomplete_arrays, with_md_names
 from imgpatch.storage import Device, Disk, Storage
 
 LINUX_TYPES = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "jfs"})
@@ -27,6 +28,9 @@ NEEDED_BELOW = ("/boot", "/efi", "/etc", "/usr", "/var")
 
 NEEDED_TYPES = LINUX_TYPES | {"vfat", "msdos"}
 OPTIONS = "noatime"
+TOP_LEVEL = 5
+"""The subvolume that is the whole of a Btrfs (btrfs-subvolume(8))."""
+
 REPLAYED = re.compile(r"(EXT4-fs|XFS|BTRFS)[^(]*\([^)]+\):? .*(?:recovery|log.replay)", re.IGNORECASE)
 
 
@@ -36,9 +40,11 @@ class Mounted:
 
     Attributes:
         points: mount point -> the device's name in the appliance.
+        devices: the devices by that name, arrays with the names the guest gives them.
     """
 
     points: Mapping[str, str]
+    devices: Mapping[str, Device]
     messages: tuple[str, ...]
 
 
@@ -49,23 +55,23 @@ def mount_guest(appliance: Appliance, disks: tuple[Disk, ...], devices: Mapping[
         UnsupportedGuestError: there is no root, there are several, or it is encrypted.
     """
     failures: dict[str, str] = {}
-    storage = Storage(disks, tuple(devices.values()))
-    root = _find_root(appliance, devices, storage, failures)
+    root = _find_root(appliance, disks, devices, failures)
+    devices = _named(appliance, devices)
     points = {"/": root}
-    messages = []
-    for point, device in _wanted(appliance, storage):
+    messages = list(incomplete_arrays(appliance, devices))
+    for point, device, options in _wanted(appliance, Storage(disks, tuple(devices.values()))):
         name = next(n for n, d in devices.items() if d == device)
         try:
-            appliance.mount_options(OPTIONS, name, point)
+            appliance.mount_options(options, name, point)
             points[point] = name
         except ApplianceError as error:
             messages.append(f"{point}: {device.name} could not be mounted there: {error}")
     messages += _replayed(appliance)
-    return Mounted(points, tuple(messages))
+    return Mounted(points, devices, tuple(messages))
 
 
 def _find_root(
-    appliance: Appliance, devices: Mapping[str, Device], storage: Storage, failures: dict[str, str]
+    appliance: Appliance, disks: tuple[Disk, ...], devices: Mapping[str, Device], failures: dict[str, str]
 ) -> str:
     """Mounts the root and gives its name in the appliance.
 
@@ -85,7 +91,11 @@ def _find_root(
         mounted = name if _mounts(appliance, name, failures) else None
         if mounted is not None and _is_root(appliance, devices[name]):
             roots.append(name)
-            parts |= {device for _, device in _wanted(appliance, storage)}
+            named = _named(appliance, devices)
+            storage = Storage(disks, tuple(named.values()))
+            wanted = [device for _, device, _ in _wanted(appliance, storage)]
+            parts |= {devices[n] for n, device in named.items() if device in wanted and n != name}
+    roots = [name for name in roots if devices[name] not in parts]  # a /usr with an etc of its own (SUSE)
     if not roots:
         raise _no_root(devices, failures)
     if len(roots) > 1:
@@ -112,19 +122,37 @@ def _mounts(appliance: Appliance, name: str, failures: dict[str, str]) -> bool:
 
 def _is_root(appliance: Appliance, device: Device) -> bool:
     here = _present(appliance, "/", ["etc", "usr", "bin", "@", "@rootfs", "root"])
+    is_root = "etc" in here and bool({"usr", "bin"} & here)
     if device.fstype == "btrfs" and "etc" not in here:
         _refuse_subvolumes(appliance, device, here)
-    return "etc" in here and bool({"usr", "bin"} & here)
+    if device.fstype == "btrfs" and is_root and appliance.btrfs_subvolume_get_default("/") != TOP_LEVEL:
+        raise _subvolume(device, "the default one")
+    return is_root
+
+
+def _named(appliance: Appliance, devices: Mapping[str, Device]) -> Mapping[str, Device]:
+    """The devices as the guest calls them whose root is mounted: mdadm.conf names md arrays."""
+    if all(device.md_uuid is None for device in devices.values()):
+        return devices
+    for path in mdadm_conf.PATHS:
+        with contextlib.suppress(ApplianceError):
+            text = appliance.read_file(path).decode("utf-8", "surrogateescape")
+            return with_md_names(devices, tuple(mdadm_conf.arrays(text)))
+    return devices
 
 
 def _refuse_subvolumes(appliance: Appliance, device: Device, here: set[str]) -> None:
     for name in sorted(here & {"@", "@rootfs", "root"}):
         if "etc" in _present(appliance, f"/{name}", ["etc"]):
-            raise UnsupportedGuestError(
-                f"{device.name}: the root is the Btrfs subvolume {name!r}",
-                hint="the service does not support Btrfs subvolumes (documents R-41): move the system to the "
-                "top level, to ext4 or to XFS, or use import-snapshot, which changes nothing in the disk",
-            )
+            raise _subvolume(device, repr(name))
+
+
+def _subvolume(device: Device, name: str) -> UnsupportedGuestError:
+    return UnsupportedGuestError(
+        f"{device.name}: the root is a Btrfs subvolume, {name}",
+        hint="the service does not support Btrfs subvolumes (documents R-41): move the system to the "
+        "top level, to ext4 or to XFS, or use import-snapshot, which changes nothing in the disk",
+    )
 
 
 def _present(appliance: Appliance, folder: str, names: list[str]) -> set[str]:
@@ -146,9 +174,21 @@ def _no_root(devices: Mapping[str, Device], failures: Mapping[str, str]) -> Unsu
         )
     if failures:
         name, error = next(iter(failures.items()))
+        if "unknown filesystem type" in error:
+            return UnsupportedGuestError(
+                f"{devices[name].name}: the appliance's kernel has no {devices[name].fstype}",
+                hint="it is this machine's own kernel: install one with that file system (on Debian "
+                "linux-image-amd64, not linux-image-cloud-amd64), or name one in SUPERMIN_KERNEL",
+            )
         return UnsupportedGuestError(
             f"{devices[name].name}: the {devices[name].fstype} file system could not be mounted: {error}",
             hint="repair it with its own fsck in the guest or a rescue system, then try again",
+        )
+    members = [d.name for d in devices.values() if d.fstype == MD_MEMBER]
+    if members and all(d.md_uuid is None for d in devices.values()):
+        return UnsupportedGuestError(
+            f"{', '.join(members)}: of an md array that cannot be put together from the disks given",
+            hint="give all disks of the machine; a mirror that has lost a disk must know it: boot it once so",
         )
     held = ", ".join(f"{d.name} holds {d.fstype or 'nothing known'}" for d in devices.values())
     return UnsupportedGuestError(
@@ -157,9 +197,9 @@ def _no_root(devices: Mapping[str, Device], failures: Mapping[str, str]) -> Unsu
     )
 
 
-def _wanted(appliance: Appliance, storage: Storage) -> Iterable[tuple[str, Device]]:
-    """The mounts that are needed, outermost first; the first line of a mount point counts."""
-    found: dict[str, Device] = {}
+def _wanted(appliance: Appliance, storage: Storage) -> Iterable[tuple[str, Device, str]]:
+    """The mounts that are needed with options, outermost first; of a mount point the first line counts."""
+    found: dict[str, tuple[Device, str]] = {}
     text = ""
     if _present(appliance, "/etc", ["fstab"]):
         text = appliance.read_file("/etc/fstab").decode("utf-8", "surrogateescape")
@@ -169,8 +209,10 @@ def _wanted(appliance: Appliance, storage: Storage) -> Iterable[tuple[str, Devic
             continue
         device = device_names.resolve(entry.fs_spec, storage)
         if device is not None and device.fstype in NEEDED_TYPES:
-            found.setdefault(point, device)
-    return sorted(found.items(), key=lambda item: item[0].count("/"))
+            chosen = [option for option in entry.options if option.startswith(("subvol=", "subvolid="))]
+            found.setdefault(point, (device, ",".join((OPTIONS, *chosen))))
+    points = sorted(found, key=lambda point: point.count("/"))
+    return [(point, *found[point]) for point in points]
 
 
 def _replayed(appliance: Appliance) -> Iterable[str]:

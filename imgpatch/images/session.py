@@ -65,11 +65,11 @@ def open_session(
     """
     with launch(drives, settings, progress) as appliance:
         progress.step("finding the file systems")
-        disks, devices = find_devices(appliance, sizes)
-        mounted = mount_guest(appliance, disks, devices)
-        storage = Storage(
-            disks, tuple(devices.values()), {p: devices[name] for p, name in mounted.points.items()}
-        )
+        disks, found = find_devices(appliance, sizes)
+        mounted = mount_guest(appliance, disks, found)
+        devices = mounted.devices
+        mounts = {point: devices[name] for point, name in mounted.points.items()}
+        storage = Storage(disks, tuple(devices.values()), mounts)
         types = {point: device.fstype or "" for point, device in storage.mounts.items()}
         tree = ApplianceTree(appliance, types)
         yield Session(Guest(tree, storage), ApplianceFiles(appliance, types), appliance, mounted.messages)

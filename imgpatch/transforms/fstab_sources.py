@@ -18,6 +18,7 @@ from imgpatch.manifest import Manifest
 from imgpatch.storage import Device, Storage
 
 CRYPTTAB = "/etc/crypttab"
+MOUNTALL = "/sbin/mountall"
 
 # Types whose fs_spec means no device, whatever it says (`/dev /chroot/dev tmpfs`).
 _NO_DEVICE_TYPES = frozenset(
@@ -40,6 +41,8 @@ _SAME_TYPE = {
 _CONTAINER = re.compile(r".*_member|crypto_LUKS|BitLocker|bcache|drbd|DM_.*")
 
 _ALIASES = re.compile(r"/dev/(?:sd|hd|xvd)")  # one disk may have any of these names: Xen, old IDE
+
+_BY_HARDWARE = re.compile(r"(/dev/disk/by-(?:id|path))/(.+?)(?:-part[0-9]+)?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class Sources:
         misordered: the line of `/` that shows that disks are missing or in another order, if any.
         confirmed: ways of counting disks by which a line of `/` comes out at the root.
         claims: device -> (mount point, how it was named) of all entries that mount it at boot.
+        optional: the options that keep this guest's boot from waiting for a device.
     """
 
     storage: Storage
@@ -75,6 +79,7 @@ class Sources:
     misordered: fstab.Line | None
     confirmed: frozenset[str]
     claims: Mapping[Device, frozenset[tuple[str, str]]]
+    optional: tuple[str, ...] = ("nofail",)
 
     @property
     def root(self) -> Device | None:
@@ -110,13 +115,21 @@ class Sources:
             return f"{device.name} holds {device.fstype}, which is no file system"
         if not _fits(line.fs_vfstype, device.fstype):
             return f"{device.name} holds {device.fstype}, not {line.fs_vfstype}"
-        elsewhere = self._claimed(line, device)
-        if elsewhere is not None:
-            return f"{device.name} is already mounted on {elsewhere} under another kind of name"
+        if contradiction := self._contradiction(line, device):
+            return contradiction
         clones = devices.same_tag(device, self.storage)
         if clones:
             return f"{device.name} and {clones[0].name} have the same UUID"
         return ""
+
+    def _contradiction(self, line: fstab.Line, device: Device) -> str:
+        """What other lines say against this one; empty where they do not."""
+        if self._other_disk(line.fs_spec, device):
+            return f"{device.name} is on the root's disk, which the line of / calls otherwise"
+        elsewhere = self._claimed(line, device)
+        if elsewhere is None:
+            return ""
+        return f"{device.name} is already mounted on {elsewhere} under another kind of name"
 
     def _claimed(self, line: fstab.Line, device: Device) -> str | None:
         """The mount point of another entry that says the same device in another way.
@@ -129,6 +142,14 @@ class Sources:
             return None
         others = sorted(self.claims.get(device, frozenset()))
         return next((point for point, other in others if point != line.fs_file and other != family), None)
+
+    def _other_disk(self, spec: str, device: Device) -> bool:
+        """Whether a by-id or by-path of another disk than the root's came out at the root's."""
+        found = _BY_HARDWARE.fullmatch(spec)
+        if found is None or self.root is None or device.disk != self.root.disk:
+            return False
+        others = any(family.startswith(f"{found[1]}/") for family in self.confirmed)
+        return others and _family(spec) not in self.confirmed
 
     def _assembled(self, spec: str) -> bool:
         """Whether the guest will make this device from what is there."""
@@ -164,7 +185,17 @@ def survey(guest: Guest, lines: Sequence[fstab.Line], path: str) -> Sources:
     confirmed = frozenset(_family(line.fs_spec) for line in found)
     counted = [line for line in roots if devices.place(line.fs_spec) is not None]
     misordered = counted[0] if root is not None and counted and not found else None
-    return Sources(guest.storage, crypt, misordered, confirmed, claims)
+    return Sources(guest.storage, crypt, misordered, confirmed, claims, _optional(guest))
+
+
+def _optional(guest: Guest) -> tuple[str, ...]:
+    """What keeps the boot from waiting for a device.
+
+    Upstart's mountall (Ubuntu 10.04 to 14.10) asks at the console, for ever, where a device is missing. It
+    knows nothing of nofail, and mount(8) of those releases passes over nobootwait, which systemd's do not.
+    """
+    systemd = guest.resolve("/sbin/init").endswith("/systemd")
+    return ("nofail", "nobootwait") if guest.exists(MOUNTALL) and not systemd else ("nofail",)
 
 
 def _as_written(guest: Guest, lines: Sequence[fstab.Line], path: str) -> Sequence[fstab.Line]:
@@ -194,7 +225,13 @@ def _fits(wanted: str, found: str | None) -> bool:
 
 
 def _family(spec: str) -> str:
-    """Which way of counting a name belongs to; names of two ways may count different disks."""
+    """Which way of counting a name belongs to; names of two ways may count different disks.
+
+    by-id and by-path count nothing: each is a disk of its own, which may have stayed behind.
+    """
+    hardware = _BY_HARDWARE.fullmatch(spec)
+    if hardware is not None and devices.naming(spec) is Naming.HARDWARE:
+        return f"{hardware[1]}/{hardware[2]}"
     if devices.place(spec) is None:
         return "tag"
     return "sd" if _ALIASES.match(spec) else spec[:7]

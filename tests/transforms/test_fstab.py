@@ -281,6 +281,48 @@ def test_a_tag_written_as_a_path_is_believed_wherever_else_its_device_is_mounted
     assert after(text).endswith("\nUUID=da7a /more xfs ro\n")
 
 
+BY_PATH = "/dev/disk/by-path/pci-0000:03:00.0-scsi-0:0"
+
+
+@pytest.mark.parametrize(
+    ("root", "spec", "doubt"),
+    [
+        ("UUID=a007", f"{BY_PATH}:1:0-part5", "disk 1 partition 5 is already mounted on /old"),
+        (f"{BY_PATH}:0:0-part2", f"{BY_PATH}:1:0-part5", "disk 1 partition 5 is on the root's disk"),
+        ("/dev/disk/by-id/scsi-36-part2", "/dev/disk/by-id/scsi-37-part5", "disk 1 partition 5 is on the"),
+    ],
+)
+def test_a_disk_that_stayed_behind_is_not_the_one_given(root: str, spec: str, doubt: str) -> None:
+    """VMware, one disk of two exported: only one disk has a fifth partition, but it is not the one meant."""
+    old = replace(SWAP, fstype="ext4")
+    storage = replace(STORAGE, devices=(ROOT, old, DATA))
+    plan = plan_of(f"{root} / ext4 ro\nUUID=54a9 /old ext4 ro\n{spec} /db ext4 defaults\n", storage)
+    [change] = plan.changes
+    assert (change.after or b"").decode().endswith(f"\n{spec} /db ext4 defaults,nofail\n")
+    assert any(doubt in reason.text for reason in change.reasons)
+
+
+def test_mountall_is_told_in_its_own_word() -> None:
+    files = {"/etc/fstab": b"/dev/sdc1 /x ext4 defaults 0 2\n/dev/sdd1 /y ext4 ro,nobootwait 0 2\n"}
+    guest = Guest(MemoryTree({**files, "/sbin/mountall": b"\x7fELF"}), STORAGE)
+    [change] = make_plan(guest, [fstab], context()).changes
+    assert change.after == (
+        b"/dev/sdc1 /x ext4 defaults,nofail,nobootwait 0 2\n/dev/sdd1 /y ext4 ro,nobootwait,nofail 0 2\n"
+    )
+
+
+def test_mountall_beside_systemd_is_not_asked() -> None:
+    files = {"/etc/fstab": b"/dev/sdc1 /x ext4 defaults 0 2\n", "/sbin/mountall": b"\x7fELF"}
+    guest = Guest(MemoryTree(files, links={"/sbin/init": "/lib/systemd/systemd"}), STORAGE)
+    [change] = make_plan(guest, [fstab], context()).changes
+    assert change.after == b"/dev/sdc1 /x ext4 defaults,nofail 0 2\n"
+
+
+def test_the_disk_of_the_root_is_believed_under_its_own_name() -> None:
+    text = "/dev/disk/by-id/ata-X-part2 / ext4 ro\n/dev/disk/by-id/ata-X-part5 swap swap ro\n"
+    assert after(text) == "UUID=a007 / ext4 ro\nUUID=54a9 swap swap ro\n"
+
+
 def test_what_was_not_believed_is_not_believed_by_a_second_run() -> None:
     before = "/dev/vda2 / ext4 ro\n/dev/vda5 none swap sw\n/dev/disk/by-id/x-part5 /x swap ro\n"
     assert after(before).endswith("/dev/disk/by-id/x-part5 /x swap ro,nofail\n")

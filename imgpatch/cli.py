@@ -21,7 +21,7 @@ from imgpatch import operations
 from imgpatch.errors import ImgpatchError, UsageError
 from imgpatch.images import doctor as doctors
 from imgpatch.images import probe
-from imgpatch.plan import Choices
+from imgpatch.plan import Choices, Package
 from imgpatch.progress import Progress, on_stderr
 from imgpatch.reports import document, machine_check, text
 
@@ -65,6 +65,12 @@ def planning_options(command: Command) -> Command:
             default=Choices().initramfs,
             show_default=True,
             help="repack: add the drivers, running nothing of the guest. rebuild: run the guest's own tool.",
+        ),
+        click.option(
+            "--with-ssm",
+            type=click.Path(path_type=Path, exists=True, dir_okay=False),
+            metavar="PACKAGE",
+            help="A .deb or .rpm of the Systems Manager client, which the guest installs at its first boot.",
         ),
     ]
     for option in reversed(options):
@@ -119,7 +125,7 @@ def preview(
     edition_name: str,
     as_json: bool,
     exit_code: bool,
-    **choices: str,
+    **choices: Any,
 ) -> None:
     """Show every change as a diff with the rule it follows; nothing is written."""
     edition = editions.load(edition_name)
@@ -160,7 +166,7 @@ def apply(
     expected: str | None,
     edition_name: str,
     as_json: bool,
-    **choices: str,
+    **choices: Any,
 ) -> None:
     """Make the changes, keep the originals beside them, and read everything back from a fresh session."""
     destination = operations.Destination(outputs, in_place)
@@ -225,13 +231,27 @@ def doctor(progress: Progress, /, as_json: bool, again: bool) -> None:
         sys.exit(UsageError.exit_code + 1)
 
 
-def _choices(original_suffix: str, nic_names: str, initramfs: str) -> Choices:
+def _choices(original_suffix: str, nic_names: str, initramfs: str, with_ssm: Path | None) -> Choices:
     if not re.fullmatch(r"[.~_-][A-Za-z0-9._~-]{1,40}", original_suffix):
         raise UsageError(
             f"--original-suffix {original_suffix!r} cannot end a file name here",
             hint="begin it with one of . ~ _ - and use letters, digits and those, for example .before-import",
         )
-    return Choices(original_suffix=original_suffix, nic_names=nic_names, initramfs=initramfs)
+    package = None if with_ssm is None else _package(with_ssm)
+    return Choices(
+        original_suffix=original_suffix, nic_names=nic_names, initramfs=initramfs, ssm_package=package
+    )
+
+
+def _package(path: Path) -> Package:
+    data = path.read_bytes()
+    for kind, magic in {"deb": b"!<arch>\ndebian-binary", "rpm": b"\xed\xab\xee\xdb"}.items():
+        if data.startswith(magic):
+            return Package(kind, data)
+    raise UsageError(
+        f"--with-ssm {path}: neither a .deb nor an .rpm",
+        hint="give the package of amazon-ssm-agent for the guest's system, as AWS offers it for download",
+    )
 
 
 def _print(output: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -126,6 +126,18 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class Package:
+    """A package file that the user gives.
+
+    Attributes:
+        kind: `deb` or `rpm`.
+    """
+
+    kind: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Choices:
     """What the user may decide.
 
@@ -135,12 +147,14 @@ class Choices:
         initramfs: `repack` adds the drivers without running anything of the guest; `rebuild` runs the
             guest's own tool in the appliance.
         force_dirty_hives: a registry hive that is dirty, and whose logs hold nothing, is taken as it stands.
+        ssm_package: the Systems Manager client, to be installed at the first boot; None leaves it out.
     """
 
     original_suffix: str = ".imgpatch.orig"
     nic_names: str = "eth0"
     initramfs: str = "repack"
     force_dirty_hives: bool = False
+    ssm_package: Package | None = None
 
 
 @dataclass(frozen=True, slots=True)

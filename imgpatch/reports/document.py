@@ -40,7 +40,7 @@ def plan_document(
         "digest": plan.digest,
         "changes": [_change(change, describe) for change in plan.changes],
         "rebuilds": [_rebuild(rebuild) for rebuild in plan.rebuilds],
-        "notes": [_note(note) for note in (*plan.notes, *not_mirrored(edition))],
+        "notes": [_note(note) for note in (*plan.notes, *not_mirrored(edition, plan))],
         "messages": plain(tuple(messages)),
         "written": plain(tuple(written)),
     }

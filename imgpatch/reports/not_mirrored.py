@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from imgpatch.edition import Edition
-from imgpatch.plan import Note, NoteKind
+from imgpatch.plan import Note, NoteKind, Plan
 
 _ALWAYS = (
     ("M-10", "Citrix PV drivers are not installed: the guest's own kernel modules for EC2 are used instead"),
@@ -15,7 +15,10 @@ _ALWAYS = (
 _SSM = ("M-12", "the AWS Systems Manager client is not installed: its package is not part of the guest")
 
 
-def not_mirrored(edition: Edition) -> tuple[Note, ...]:
+def not_mirrored(edition: Edition, plan: Plan) -> tuple[Note, ...]:
     """In the order of the documents; the edition decides what the service does."""
-    rows = sorted((*_ALWAYS, *((_SSM,) if edition.ssm_agent else ())))
+    rules = {reason.rule for change in plan.changes for reason in change.reasons}
+    rules |= {note.rule for note in plan.notes}
+    ssm = (_SSM,) if edition.ssm_agent and _SSM[0] not in rules else ()
+    rows = sorted((*_ALWAYS, *ssm))
     return tuple(Note(NoteKind.NOT_MIRRORED, rule, text) for rule, text in rows)

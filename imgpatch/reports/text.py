@@ -51,7 +51,7 @@ def render_plan(
     lines += _notes("Notes", [n for n in plan.notes if n.kind is not NoteKind.NOT_MIRRORED], colour=colour)
     others = [note for note in plan.notes if note.kind is NoteKind.NOT_MIRRORED]
     title = "What the service does besides and imgpatch does not"
-    lines += _notes(title, [*not_mirrored(edition), *others], colour=colour)
+    lines += _notes(title, [*not_mirrored(edition, plan), *others], colour=colour)
     return "\n".join([*lines, summary(plan), ""])
 
 

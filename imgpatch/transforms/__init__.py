@@ -30,6 +30,7 @@ from imgpatch.transforms import (
     old_network,
     resolv_conf,
     resume_device,
+    ssm_agent,
     wicked,
 )
 from imgpatch.transforms.windows import answer_file, boot_drivers, ems
@@ -61,6 +62,7 @@ TRANSFORMS: tuple[Transform, ...] = (
     kernel_command_line,
     grub,
     fallback_loader,
+    ssm_agent,
     boot_drivers,
     windows_network,
     ems,

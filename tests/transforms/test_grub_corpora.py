@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures import rows, text_guest
 from imgpatch.formats import grubenv
 from tests import grub_corpus
 from tests.transforms.grub_machines import BOTH, SAVED_HEAD, after, kernels, machine, menu, plan_of
@@ -113,3 +114,16 @@ def test_grub_editenv_reads_the_same_block(tmp_path: Path) -> None:
         if listed.returncode == 0 and len(now) == grubenv.SIZE:
             shown = [f"{key}={value}" for key, value in grubenv.values(now).items()]
             assert listed.stdout.decode("utf-8", "replace").split("\n")[:-1] == shown, name
+
+
+JUDGES = {"grub.cfg": ("grub-script-check",), "grub": ("bash", "-n"), "bootloader": ("bash", "-n")}
+
+
+@pytest.mark.parametrize("name", sorted(rows.families().values()))
+def test_grub_and_a_shell_take_what_becomes_of_each_family(name: str, tmp_path: Path) -> None:
+    for change in text_guest.plan(name).changes:
+        command = JUDGES.get(change.path.rpartition("/")[2])
+        if command is not None and change.after is not None and shutil.which(command[0]) is not None:
+            path = tmp_path / "result"
+            path.write_bytes(change.after)
+            assert subprocess.run([*command, path], check=False).returncode == 0, change.path

@@ -21,13 +21,17 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from imgpatch.errors import RefusedError
-from imgpatch.images.durable import signals_held
+from imgpatch.images.durable import signals_held, work_folder
 from imgpatch.progress import Progress
 
 log = logging.getLogger(__name__)
 
 INLINE_LIMIT = 2 * 1024 * 1024
 """Bytes: larger files go through a temporary file, since one libguestfs message holds 4 MiB."""
+
+
+WORK_NAME = "appliance"
+"""In the names of the folders of temporary files."""
 
 
 class ApplianceError(RefusedError):
@@ -167,6 +171,9 @@ def launch(
 ) -> Iterator[Appliance]:
     """Starts an appliance with the drives attached in this order.
 
+    Its temporary files, among them all that was written to a read-only drive, are in a folder that the next
+    launch removes where this one is killed.
+
     Raises:
         ApplianceError: it does not start.
     """
@@ -174,25 +181,28 @@ def launch(
     thread = CallThread()
     # Made in the thread, too: the binding silences the error messages on stderr for that thread alone.
     handle = thread.run(guestfs.GuestFS, python_return_dict=True)
-    try:
-        messages = _keep_messages(handle, guestfs)
-        if progress is not None:
-            _follow_launch(handle, guestfs, progress)
+    with contextlib.ExitStack() as left_behind:
         try:
-            thread.run(_configure, handle, settings, drives)
-            start = time.monotonic()
-            thread.run(handle.launch)
-        except RuntimeError as error:
-            raise ApplianceError(
-                f"the libguestfs appliance does not start: {error}{_last(messages)}",
-                hint="run `imgpatch doctor`; it says what this machine lacks",
-            ) from error
-        log.info("appliance launched: %.1f s", time.monotonic() - start)
-        appliance = Appliance(handle, thread)
-        yield appliance
-        appliance.shut_down()
-    finally:
-        thread.end(handle)
+            folder = left_behind.enter_context(work_folder(Path(handle.get_tmpdir()), WORK_NAME))
+            messages = _keep_messages(handle, guestfs)
+            if progress is not None:
+                _follow_launch(handle, guestfs, progress)
+            try:
+                thread.run(handle.set_tmpdir, str(folder))
+                thread.run(_configure, handle, settings, drives)
+                start = time.monotonic()
+                thread.run(handle.launch)
+            except RuntimeError as error:
+                raise ApplianceError(
+                    f"the libguestfs appliance does not start: {error}{_last(messages)}",
+                    hint="run `imgpatch doctor`; it says what this machine lacks",
+                ) from error
+            log.info("appliance launched: %.1f s", time.monotonic() - start)
+            appliance = Appliance(handle, thread)
+            yield appliance
+            appliance.shut_down()
+        finally:
+            thread.end(handle)
 
 
 def _import() -> Any:

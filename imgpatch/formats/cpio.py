@@ -67,6 +67,7 @@ class Entry:
         start: where its header begins in the unpacked bytes.
         end: where the next one begins.
         crc: CRC-32 of the contents, to see whether they changed.
+        device: numbers of the device the inode is on; names with the same two are links of one file.
         data: the contents where the reader asked for them, and always a link's target.
     """
 
@@ -80,6 +81,7 @@ class Entry:
     end: int
     checked: bool
     crc: int
+    device: tuple[int, int] = (0, 0)
     data: bytes | None = None
 
     @property
@@ -209,6 +211,7 @@ def _read_entry(source: Source, wanted: Callable[[str, int], bool], limits: Limi
         end=source.position,
         checked=magic == _MAGICS[1],
         crc=crc,
+        device=(fields["devmajor"], fields["devminor"]),
         data=b"".join(kept) if keep else None,
     )
 
@@ -252,6 +255,25 @@ def make_entry(
     }
     header = _MAGICS[checked] + b"".join(b"%08X" % values.get(field, 0) for field in _FIELDS)
     return _padded(header + encoded) + _padded(data)
+
+
+def with_contents(raw: bytes, data: bytes) -> bytes:
+    """An entry, given with its padding, with other contents; who it is and whose links it has stay."""
+    head = _head_size(raw)
+    check = b"%08X" % (sum(data) & 0xFFFFFFFF) if raw.startswith(_MAGICS[1]) else raw[102:110]
+    return raw[:54] + b"%08X" % len(data) + raw[62:102] + check + raw[110:head] + _padded(data)
+
+
+def contents(raw: bytes) -> bytes:
+    """The contents of an entry."""
+    head = _head_size(raw)
+    return raw[head : head + int(raw[54:62], 16)]
+
+
+def _head_size(raw: bytes) -> int:
+    """How long the header and the name of an entry are, with their padding."""
+    length = HEADER_SIZE + int(raw[94:102], 16)
+    return length + -length % 4
 
 
 def trailer(*, checked: bool = False) -> bytes:

@@ -11,7 +11,7 @@ import io
 import posixpath
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -219,16 +219,20 @@ def rewrite(data: bytes, files: Mapping[str, bytes]) -> bytes:
     """
     archive = read(data)
     last = archive.segments[-1]
-    edits = _edits(archive, last, files)
-    pieces: Iterable[bytes] = (data[last.start : last.end],)
-    if last.compression is not Compression.NONE:
-        pieces = Unpacked(data, last.start, last.compression)
+    edits = _edits(archive, last, files, lambda: _pieces(data, last))
     out = io.BytesIO()  # getvalue() makes no copy, where joining would hold it all twice
     out.write(memoryview(data)[: last.start])
-    for piece in pack(_edited(pieces, edits), last.compression):
+    for piece in pack(_edited(_pieces(data, last), edits), last.compression):
         out.write(piece)
     out.write(memoryview(data)[last.end :])
     return out.getvalue()
+
+
+def _pieces(data: bytes, segment: Segment) -> Iterable[bytes]:
+    """What a segment unpacks to."""
+    if segment.compression is Compression.NONE:
+        return (data[segment.start : segment.end],)
+    return Unpacked(data, segment.start, segment.compression)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +244,12 @@ class _Splice:
     data: bytes
 
 
-def _edits(archive: Initramfs, last: Segment, files: Mapping[str, bytes]) -> list[_Splice]:
+def _edits(
+    archive: Initramfs,
+    last: Segment,
+    files: Mapping[str, bytes],
+    unpacked: Callable[[], Iterable[bytes]],
+) -> list[_Splice]:
     places = {entry.path: entry for entry in last.entries if entry.name != cpio.TRAILER}
     trailer = next(entry for entry in reversed(last.entries) if entry.name == cpio.TRAILER)
     mtime = max((entry.mtime for entry in last.entries), default=0)
@@ -253,11 +262,15 @@ def _edits(archive: Initramfs, last: Segment, files: Mapping[str, bytes]) -> lis
             ino = (ino + 1) & 0xFFFFFFFF
             added.append(_file(prefix + path, data, 0o644, mtime, ino, trailer.checked))
             continue
-        if not old.is_file or old.nlink > 1:
-            raise FormatError(f"{path} in the initramfs is no file of its own and cannot be replaced")
+        if not old.is_file:
+            raise FormatError(f"{path} in the initramfs is no file and cannot be replaced")
+        own = old.ino
+        if old.nlink > 1:
+            ino = own = (ino + 1) & 0xFFFFFFFF
         mode = stat.S_IMODE(old.mode)
-        entry = _file(old.name, data, mode, old.mtime, old.ino, old.checked)
+        entry = _file(old.name, data, mode, old.mtime, own, old.checked)
         splices.append(_Splice(old.start, old.end, entry))
+    splices += _inherited(last, files, unpacked)
     directories = [
         cpio.make_entry(
             prefix + path,
@@ -272,6 +285,33 @@ def _edits(archive: Initramfs, last: Segment, files: Mapping[str, bytes]) -> lis
     ]
     splices.append(_Splice(trailer.start, trailer.start, b"".join(directories + added)))
     return sorted(splices, key=lambda splice: splice.start)
+
+
+def _inherited(
+    last: Segment, files: Mapping[str, bytes], unpacked: Callable[[], Iterable[bytes]]
+) -> Iterator[_Splice]:
+    """Where a name that goes its own way had the contents of all its links, the last of them gets them.
+
+    dracut links files that are equal; of linked names cpio gives the contents to one alone.
+    """
+    for old in last.entries:
+        if old.nlink < 2 or not old.is_file or not old.size or old.path not in files:
+            continue
+        same = [e for e in last.entries if (e.ino, e.device) == (old.ino, old.device) and e.is_file]
+        others = [entry for entry in same if entry.path not in files]
+        if others and not any(entry.size for entry in others):
+            heir = others[-1]
+            held = cpio.contents(_raw(unpacked(), old))
+            yield _Splice(heir.start, heir.end, cpio.with_contents(_raw(unpacked(), heir), held))
+
+
+def _raw(pieces: Iterable[bytes], entry: Entry) -> bytes:
+    """The bytes of an entry, from the unpacked bytes of its segment."""
+    found, position = [], 0
+    for piece in pieces:
+        found.append(piece[max(entry.start - position, 0) : max(entry.end - position, 0)])
+        position += len(piece)
+    return b"".join(found)
 
 
 def _file(name: str, data: bytes, mode: int, mtime: int, ino: int, checked: bool) -> bytes:
@@ -310,46 +350,3 @@ def _edited(pieces: Iterable[bytes], splices: list[_Splice]) -> Iterator[bytes]:
             at = skip_to = splice.end
         yield piece[max(at - position, 0) :]
         position = end
-
-
-def describe(before: bytes | None, after: bytes | None) -> list[str]:
-    """What an initramfs gains, loses and changes, as lines for people; `+`, `-` and `~` lead them."""
-    old, new = _described(before), _described(after)
-    if isinstance(old, str) or isinstance(new, str):
-        return [line for line in (old, new) if isinstance(line, str)]
-    old_files = old.files if old else {}
-    new_files = new.files if new else {}
-    lines = [f"{_summary(before, old)} -> {_summary(after, new)}"]
-    for path in sorted({*old_files, *new_files}):
-        was, now = old_files.get(path), new_files.get(path)
-        if was is None and now is not None:
-            lines.append(f"+ {path}{_size(now)}")
-        elif now is None and was is not None:
-            lines.append(f"- {path}{_size(was)}")
-        elif was is not None and now is not None and _differ(was, now):
-            lines.append(f"~ {path} ({was.size} -> {now.size} bytes)")
-    return lines
-
-
-def _described(data: bytes | None) -> Initramfs | str | None:
-    if data is None:
-        return None
-    try:
-        return read(data)
-    except FormatError as error:
-        return f"cannot be read: {error}"
-
-
-def _summary(data: bytes | None, archive: Initramfs | None) -> str:
-    if data is None or archive is None:
-        return "nothing"
-    parts = " + ".join(segment.compression for segment in archive.segments)
-    return f"{parts}, {len(data)} bytes, {len(archive.files)} entries"
-
-
-def _size(entry: Entry) -> str:
-    return "/" if entry.is_directory else f" ({entry.size} bytes)"
-
-
-def _differ(was: Entry, now: Entry) -> bool:
-    return (was.mode, was.size, was.crc) != (now.mode, now.size, now.crc)

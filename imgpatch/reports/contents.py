@@ -7,9 +7,9 @@ import hashlib
 import posixpath
 from collections.abc import Callable, Sequence
 
-from imgpatch.formats import grubenv, initramfs
+from imgpatch.formats import grubenv
 from imgpatch.plan import Change
-from imgpatch.reports import hives
+from imgpatch.reports import hives, initramfs
 
 Describe = Callable[[str, bytes | None, bytes | None], Sequence[str] | None]
 """Path, before and after -> lines for people, or None where it does not know the format."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import subprocess
 from contextlib import suppress
@@ -16,6 +17,7 @@ from imgpatch.errors import FormatError
 from imgpatch.formats import initramfs
 from imgpatch.formats.compression import Compression, pack
 from imgpatch.formats.cpio import Limits
+from imgpatch.reports.initramfs import describe
 
 KINDS = [kind for kind in Compression if kind is not Compression.LZO]
 MICROCODE = archive({"kernel/x86/microcode/GenuineIntel.bin": b"\x01" * 5000})
@@ -119,7 +121,31 @@ def test_what_cannot_be_read_says_why(data: bytes, says: str) -> None:
         initramfs.read(data)
 
 
-def test_a_name_that_others_share_is_not_replaced() -> None:
+@pytest.mark.skipif(shutil.which("cpio") is None, reason="needs cpio")
+@pytest.mark.parametrize("replaced", ["a", "b", "c", "ab", "ac", "bc", "abc"])
+@pytest.mark.parametrize("kind", [Compression.NONE, Compression.GZIP])
+def test_of_names_that_share_contents_the_others_keep_them(
+    replaced: str, kind: Compression, tmp_path: Path
+) -> None:
+    """What dracut packs went through hardlink(1); GNU cpio gives the contents to the last name."""
+    source = tmp_path / "in"
+    source.mkdir()
+    (source / "a").write_bytes(b"shared" * 100)
+    for name in "bc":
+        (source / name).hardlink_to(source / "a")
+    (source / "d").write_bytes(b"alone")
+    argv = ["cpio", "-o", "-H", "newc", "--quiet"]
+    made = subprocess.run(argv, input=b"a\nb\nc\nd\n", cwd=source, capture_output=True, check=True).stdout
+    after = initramfs.rewrite(packed(made, kind), {name: name.encode() for name in replaced})
+    target = tmp_path / "out"
+    target.mkdir()
+    plain = after if kind is Compression.NONE else gzip.decompress(after)
+    subprocess.run(["cpio", "-i", "--quiet"], input=plain, cwd=target, check=True)
+    want = {name: name.encode() if name in replaced else b"shared" * 100 for name in "abc"}
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == want | {"d": b"alone"}
+
+
+def test_a_link_is_not_replaced() -> None:
     with pytest.raises(FormatError, match="cannot be replaced"):
         initramfs.rewrite(MAIN, {"lib": b"x"})
 
@@ -147,11 +173,11 @@ def test_hostile_bytes_are_read_or_refused(kind: Compression, data: st.DataObjec
 def test_describe_names_what_is_gained_lost_and_changed() -> None:
     after = initramfs.rewrite(packed(MAIN, Compression.GZIP), {"conf/modules": b"x", "conf/new/a": b"12"})
     before = packed(archive({"init": b"#!/bin/sh\n", "gone": b"123"}), Compression.GZIP)
-    lines = initramfs.describe(packed(MAIN, Compression.GZIP), after)
+    lines = describe(packed(MAIN, Compression.GZIP), after)
     assert lines[0].startswith("gzip, ")
     assert lines[1:] == ["~ conf/modules (5 -> 1 bytes)", "+ conf/new/", "+ conf/new/a (2 bytes)"]
-    assert "- gone (3 bytes)" in initramfs.describe(before, after)
-    assert initramfs.describe(None, b"?") == [
+    assert "- gone (3 bytes)" in describe(before, after)
+    assert describe(None, b"?") == [
         "cannot be read: at byte 0 there is neither an archive nor a compression the kernel knows: found b'?'"
     ]
 

@@ -88,7 +88,17 @@ def dracut(release: str, folder: Path, *options: str, base: Path = DRACUT) -> by
     image = folder / "made.img"
     tmp = folder / "tmp"
     tmp.mkdir()
-    argv = ["dracut", "--force", "--quiet", "--no-hostonly", "--tmpdir", tmp, *options, image, release]
+    argv = [
+        "dracut",
+        "--force",
+        "--quiet",
+        "--no-hostonly",
+        "--tmpdir",
+        str(tmp),
+        *options,
+        str(image),
+        release,
+    ]
     environment = {**os.environ, "dracutbasedir": str(base)}
     done = subprocess.run(argv, capture_output=True, text=True, check=False, env=environment)
     if not image.exists():
@@ -135,7 +145,7 @@ def test_mkinitramfs_own_image(tmp_path: Path) -> None:
         "MODULES=list\nBUSYBOX=n\nCOMPRESS=zstd\nCOMPRESSLEVEL=1\nRUNSIZE=10%\nFSTYPE=ext4\n"
     )
     image = tmp_path / "made.img"
-    argv = ["/usr/sbin/mkinitramfs", "-d", config, "-o", image, release]
+    argv = ["/usr/sbin/mkinitramfs", "-d", str(config), "-o", str(image), release]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"mkinitramfs makes no image here: {done.stderr[-500:]}")

@@ -39,7 +39,7 @@ def render_inspection(found: Found, *, colour: bool = False) -> str:
         ("Firmware", [inspection.firmware.upper()]),
         ("System", [f"{system.name} ({release})"]),
         ("Boot loader", list(_bootloader(inspection.bootloader))),
-        ("Kernels", list(_kernels(inspection.kernels)) or ["none found"]),
+        ("Kernels", [*_kernels(inspection.kernels), *_ena_support(inspection.kernels)] or ["none found"]),
         ("Network", list(_network(inspection.network))),
     ]
     more = [field.name for field in dataclasses.fields(inspection) if field.name not in _KNOWN]
@@ -100,6 +100,16 @@ def _kernels(kernels: Sequence[Kernel]) -> Iterator[str]:
         yield f"  initramfs:  {kernel.initramfs or 'none'}{problem}"
         for driver in kernel.drivers:
             yield f"    {driver.name or driver.module:<14}{_driver(driver)}"
+
+
+def _ena_support(kernels: Sequence[Kernel]) -> Iterator[str]:
+    """M-22: what the service makes of the drivers that are there; it does not always add them (M-23)."""
+    drivers = [driver for kernel in kernels for driver in kernel.drivers if driver.module in ("nvme", "ena")]
+    found = dict.fromkeys(driver.module for driver in drivers if driver.presence is not Presence.ABSENT)
+    if drivers and found:
+        yield f"ENA support of the AMI: the service would set it, having found {', '.join(found)}"
+    elif drivers:
+        yield "ENA support of the AMI: the service would not set it, with neither nvme nor ena"
 
 
 def _driver(driver: DriverState) -> str:

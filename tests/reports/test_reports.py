@@ -244,6 +244,7 @@ Kernels
     initramfs:  /boot/initrd.img-6.1
       nvme          module, not in the initramfs
       xen-blkfront  built in
+  ENA support of the AMI: the service would set it, having found nvme
 
 Network
   configured by:  ifupdown

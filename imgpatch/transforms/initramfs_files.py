@@ -140,7 +140,10 @@ def _indexed(
         return files, []  # what only softdeps name is the distribution's to leave out
     new = [name for name in index.closure(wanted) if name not in present]
     if not any(archive.resolve(loader) in archive.files for loader in LOADERS):
-        raise FormatError("it has neither modprobe nor udev, and loads only what its own init names")
+        raise FormatError(
+            "it has neither modprobe nor udev, and loads only what its own init names; "
+            f"make it anew in the guest with {', '.join(name.replace('_', '-') for name in wanted)}"
+        )
     paths = dict(old.paths) if squashed else {}  # a mounted image has the files that seem to be missing
     for name in new:
         paths[name] = _without_compression(index.paths[name])
@@ -237,7 +240,7 @@ def _opened(archive: Initramfs, names: Sequence[str]) -> Iterator[tuple[str, str
     """The files of modprobe.d(5) in it that refuse a driver, what they become, and why."""
     wanted = {module_name(name) for name in names}
     for path in sorted(archive.files):
-        text = _own_text(archive, path) if _MODPROBE.match(path) else None
+        text = _text(archive, path) if _MODPROBE.match(path) else None
         lines = [] if text is None else [r for r in modprobe.refusals(text) if r.module in wanted]
         if text is not None and lines:
             why = "keeps a driver from loading that EC2 needs"
@@ -248,16 +251,10 @@ def _opened(archive: Initramfs, names: Sequence[str]) -> Iterator[tuple[str, str
 def _resumes(guest: Guest, archive: Initramfs) -> Iterator[tuple[str, str, list[Reason]]]:
     """The copies of initramfs-tools' configuration, where they name a swap by its device."""
     for path in sorted(archive.files):
-        text = _own_text(archive, path) if path.startswith(("conf/conf.d/", "conf/initramfs.conf")) else None
+        text = _text(archive, path) if path.startswith(("conf/conf.d/", "conf/initramfs.conf")) else None
         if text is None:
             continue
         with suppress(FormatError):  # said of the file in the guest
             after, reasons = resume_device.by_uuid(text, guest.storage)
             if after != text:
                 yield path, after, list(reasons)
-
-
-def _own_text(archive: Initramfs, path: str) -> str | None:
-    """A small file whose contents no other name shares; None of anything else."""
-    entry = archive.files[path]
-    return _text(archive, path) if entry.is_file and entry.nlink <= 1 else None

@@ -10,6 +10,7 @@ import pytest
 
 from fixtures import initramfs as images
 from fixtures import modules
+from fixtures.archives import archive
 from imgpatch.formats import initramfs as image_format
 from imgpatch.formats import initscript, modindex
 from imgpatch.formats.compression import Compression, unpack
@@ -208,6 +209,45 @@ def test_the_swap_to_resume_from_is_named_by_uuid_in_the_initramfs_too() -> None
     found = image_format.read(after(plan, path))
     assert found.data("conf/conf.d/resume") == f"RESUME=UUID={UUID}\n".encode()
     assert again(guest, plan).is_empty
+
+
+@pytest.mark.parametrize("place", ["updates/dkms", "extra/ena", "updates"])
+def test_a_driver_from_outside_the_kernels_tree_goes_where_depmod_put_it(place: str) -> None:
+    release = "5.15.0-100"
+    tree = {p.replace("/usr/lib", "/lib", 1): d for p, d in modules.tree(release, "debian").items()}
+    folder = f"/lib/modules/{release}"
+    old = b"kernel/drivers/net/ethernet/amazon/ena/ena.ko"
+    tree[f"{folder}/modules.dep"] = tree[f"{folder}/modules.dep"].replace(old, f"{place}/ena.ko".encode())
+    tree[f"{folder}/{place}/ena.ko"] = b"\x7fELF 2.13.0g"
+    path = f"/boot/initrd.img-{release}"
+    files = tree | {path: images.build("initramfs-tools", release, tree, names=["ext4"])}
+    found = image_format.read(after(plan_of(guest_of(files)), path))
+    assert found.files[f"usr{folder}/{place}/ena.ko"].size == len(b"\x7fELF 2.13.0g")
+    assert f"usr{folder}/{old.decode()}" not in found.files
+
+
+@pytest.mark.parametrize("setting", ["MODULES=dep", "MODULES=list"])
+def test_initramfs_tools_takes_what_its_list_names_whatever_else_it_takes(setting: str) -> None:
+    release = "6.1"
+    tree = {p.replace("/usr/lib", "/lib", 1): d for p, d in modules.tree(release, "debian").items()}
+    files = tree | {f"/boot/initrd.img-{release}": images.build("initramfs-tools", release, tree)}
+    files |= {"/etc/initramfs-tools/initramfs.conf": f"{setting}\n".encode(), "/usr/sbin/mkinitramfs": b""}
+    plan = plan_of(guest_of(files))
+    assert after(plan, "/etc/initramfs-tools/modules") == b"xen-blkfront\nxen-netfront\nnvme\nena\n"
+
+
+def test_an_initramfs_that_loads_nothing_by_itself_says_what_to_do() -> None:
+    """Booster and tiny-initramfs: one program is all there is."""
+    release = "6.12"
+    tree = {p.replace("/usr/lib", "/lib", 1): d for p, d in modules.tree(release, "arch").items()}
+    data = archive(
+        {"init": images.PROGRAM, "etc/booster.init.yaml": b"", "usr/lib/x": b""}, links={"lib": "usr/lib"}
+    )
+    plan = plan_of(guest_of(tree | {f"/boot/initramfs-{release}.img": data, "/usr/bin/booster": b""}))
+    assert plan.is_empty
+    texts = warnings(plan)
+    assert any("make it anew in the guest with xen-blkfront, nvme" in text for text in texts)
+    assert any("booster, which is not configured here" in text for text in texts)
 
 
 SQUASH = "6.1.0-squash"

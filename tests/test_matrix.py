@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -205,6 +206,13 @@ def test_it_is_written_as_planned_and_put_back_exactly(name: str) -> None:
     assert revert(Guest(disk, storage), disk) == manifest
     verify_reverted(manifest, disk)
     assert disk.nodes == before
+
+
+def test_the_readme_names_every_row_and_how_it_is_proven() -> None:
+    """`python -m fixtures.rows` prints the table anew."""
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    assert rows.readme_table() in readme
+    assert set(rows.on_disk()) <= set(rows.table())
 
 
 def _live(text: str) -> Iterator[str]:

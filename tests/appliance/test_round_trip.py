@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from fixtures import snapshot, text_disks, text_guest
+from fixtures import rows, snapshot, text_disks, text_guest
 from imgpatch import edition
 from imgpatch.cli import cli, main
 from imgpatch.inspection import inspect
@@ -20,9 +20,6 @@ from imgpatch.target import EC2
 from imgpatch.transforms import TRANSFORMS
 
 pytestmark = pytest.mark.appliance
-
-ROWS = ("centos-5", "centos-6", "centos-7", "rhel-9", "al2023", "sles-12-sp5", "sles-15-sp5", "ubuntu-20.04")
-"""Of the matrix: ext3 and LVM of old, XFS in LVM, partitions 1, 127 and 128, Btrfs, UEFI."""
 
 
 def run(*arguments: str | Path) -> Result:
@@ -44,7 +41,7 @@ def plan_of(name: str) -> Plan:
     return make_plan(made, TRANSFORMS, Context(edition.load(), inspect(made, EC2)))
 
 
-@pytest.mark.parametrize("name", [*text_guest.names(), *ROWS])
+@pytest.mark.parametrize("name", [*text_guest.names(), *rows.on_disk()])
 def test_a_real_disk_gives_the_plan_of_its_text(name: str, tmp_path: Path) -> None:
     disks = text_disks.make(text_guest.load(name), tmp_path)
     assert document("preview", *disks)["digest"] == plan_of(name).digest

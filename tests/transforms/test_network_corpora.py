@@ -86,6 +86,45 @@ PIECES += [
 ]
 
 
+OTHER_PLACES = [
+    "/etc/dhcpcd.conf",
+    "/etc/dhcp/dhclient.conf",
+    "/etc/NetworkManager/NetworkManager.conf",
+    "/etc/initramfs-tools/initramfs.conf",
+    "/etc/cloud/cloud.cfg.d/50.cfg",
+    "/etc/resolv.conf",
+    "/etc/systemd/network/10-x.link",
+]
+OTHER_PIECES = [
+    *("interface", "static", "ip_address=", "routers=", "allowinterfaces", "denyinterfaces", "supersede"),
+    *(
+        "domain-name-servers",
+        "{",
+        "}",
+        ";",
+        '"ens1"',
+        "[keyfile]",
+        "unmanaged-devices=",
+        "interface-name:ens*",
+    ),
+    *("except:", "*", "IP=", "DEVICE=", ":", "[", "]", "'", '"', "network:", "  version: 1", "  config:"),
+    *("  - type: physical", "    name: ens1", "    subnets: [{type: static}]", "nameserver", "10.0.0.2"),
+    *("[Link]", "Name=lan0", "MACAddress=00:50:56:aa:bb:cc", "MACAddressPolicy=random", "ens1", "eth0", "#"),
+    *(" ", " ", " ", "\n", "\n", "\n", "\r\n"),
+]
+
+
+@settings(max_examples=250, derandomize=True, deadline=None)
+@given(st.lists(st.sampled_from(OTHER_PIECES), max_size=30).map("".join), st.sampled_from(OTHER_PLACES))
+def test_any_text_of_the_smaller_files_is_planned_once(text: str, place: str) -> None:
+    lan = {
+        INTERFACES: "auto ens1\niface ens1 inet dhcp\n",
+        "/usr/sbin/NetworkManager": "",
+        "/sbin/dhcpcd": "",
+    }
+    plan(guest({**lan, place: text}))
+
+
 @settings(max_examples=250, derandomize=True, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join), st.sampled_from(list(PLACES.values())))
 def test_any_text_is_planned(text: str, place: str) -> None:

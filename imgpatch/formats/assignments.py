@@ -14,7 +14,7 @@ from imgpatch.formats import shellvars
 from imgpatch.formats.shellvars import Assignment, Other, Piece
 
 _PLAIN = re.compile(r"(?:[ \t\r;]|\\\n|(?:(?<=[ \t;])|^)export(?=[ \t]))*(?:(?:(?<=[ \t\r;])|^)#[^\n]*)?\n?")
-_LINE_END = re.compile(r"(?:(?<![^ \t\r\n;])#[^\n]*|\\\n|\\(?!\n)|[^\n\\])*\n")
+_REMARK = re.compile(r"(?:^|[ \t\r;])#")
 _NO_SYNTAX = r"[^;&|<>`$(){}]*"
 _REFUSED = re.compile(
     rf"\ufeff?[ \t]*[A-Za-z_][A-Za-z0-9_]*(?:[ \t]+=|=[ \t]){_NO_SYNTAX}|\ufeff{_NO_SYNTAX}"
@@ -107,15 +107,27 @@ def parse(text: str) -> tuple[Line, ...]:
             here.append(piece)
             continue
         at = 0
-        while (match := _LINE_END.match(piece.text, at)) is not None:
-            here.append(Other(match.group()))
-            at = match.end()
+        while end := _line_end(piece.text, at):
+            here.append(Other(piece.text[at:end]))
+            at = end
             close()
         if piece.text[at:]:
             here.append(Other(piece.text[at:]))
     if here:
         close()
     return tuple(lines)
+
+
+def _line_end(text: str, start: int) -> int:
+    """Where the logical line ends that goes on at `start`; 0 where it does not end in this text."""
+    pos = start
+    while (newline := text.find("\n", pos)) >= 0:
+        physical = text[pos:newline]
+        slashes = len(physical) - len(physical.rstrip("\\"))
+        if slashes % 2 == 0 or _REMARK.search(physical):
+            return newline + 1
+        pos = newline + 1
+    return 0
 
 
 def unparse(lines: Iterable[Line]) -> str:

@@ -354,10 +354,13 @@ def _created(
         return
     name = names.word(holder)
     path = f"{ifcfg.FOLDER}/ifcfg-{name}"
-    if guest.exists(path):
+    freed = {config.path for config in configs if _is_address(config, keys[config.path])}
+    if not re.fullmatch(r"[\w.-]{1,15}", name, re.ASCII) or (guest.exists(path) and path not in freed):
         return
     role = next((role for c in configs for m, role in c.masters if m == holder), Role.NIC)
-    text = f"DEVICE={name}\n{_TYPES[role]}\nBOOTPROTO=dhcp\nONBOOT=yes\n"
+    is_team = any(c.value("TEAM_MASTER") == holder for c in configs)
+    kind = "DEVICETYPE=Team" if is_team else _TYPES[role]
+    text = f"DEVICE={name}\n{kind}\nBOOTPROTO=dhcp\nONBOOT=yes\n"
     why = f"{name} is the interface that takes the address, and no file asks for one"
     yield Edit(path, text.encode(), (Reason("M-08", why),))
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from imgpatch.formats import assignments, shellvars
 from imgpatch.formats.shellvars import Assignment
-from imgpatch.guest import Guest
+from imgpatch.guest import Guest, Kind
 from imgpatch.inspection.network import Network
 from imgpatch.inspection.stacks import ifcfg
 from imgpatch.plan import Edit, Note, NoteKind, Reason
@@ -95,7 +95,7 @@ def _arguments(text: str, reasons: list[Reason]) -> Iterator[str]:
 def _static_routes(guest: Guest, network: Network) -> Iterator[Edit]:
     """`any net ...`: the service adds them whatever interfaces there are; `eth0 net ...` is older still."""
     stat = guest.stat(STATIC_ROUTES)
-    if stat is None:
+    if stat is None or stat.kind is not Kind.FILE:
         return
     text = guest.text(STATIC_ROUTES) or ""
     out: list[str] = []
@@ -136,7 +136,8 @@ def _setting(item: Assignment, line: assignments.Line, state: _Global) -> str | 
     if item.name not in _DEVICES:
         return item.raw
     device = (shellvars.decode(item.raw) or "").partition("%")[0]
-    place = state.network.places.get(device)
+    old = next((key for key, new in state.names.renames.items() if new == device), device)
+    place = state.network.places.get(device) or state.network.places.get(old)
     if place is None:
         return item.raw
     if not (place.primary and place.dhcp):

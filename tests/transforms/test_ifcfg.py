@@ -396,6 +396,21 @@ def test_a_vlan_has_no_address_on_ec2_and_its_nic_has(name: str, text: str, left
     assert alone == {name: left, "ifcfg-eth0": "DEVICE=eth0\nTYPE=Ethernet\nBOOTPROTO=dhcp\nONBOOT=yes\n"}
 
 
+def test_a_team_without_a_file_of_its_own_gets_one() -> None:
+    files = {
+        GLOBAL: "GATEWAYDEV=eth0\n",
+        "ifcfg-p4p1": "DEVICE=p4p1\nDEVICETYPE=TeamPort\nTEAM_MASTER=team0\n",
+    }
+    result = changed(files)
+    assert result["ifcfg-team0"] == "DEVICE=team0\nDEVICETYPE=Team\nBOOTPROTO=dhcp\nONBOOT=yes\n"
+    assert result[GLOBAL] == ""
+
+
+def test_a_bom_hides_the_first_line_from_the_shell() -> None:
+    text = "\ufeffDEVICE=eth0\nBOOTPROTO=none\nIPADDR=1.2.3.4\n"
+    assert after({ETH0: text}) == "\ufeffDEVICE=eth0\nBOOTPROTO=dhcp\nDEVICE=eth0\n"
+
+
 def test_a_bridge_without_a_file_of_its_own_gets_one() -> None:
     """Ifup makes the bridge that a port names; nothing would ask for an address on it."""
     files = {"ifcfg-eth0": "DEVICE=eth0\nBRIDGE=br0\nBOOTPROTO=none\n"}

@@ -264,6 +264,8 @@ def test_any_host_is_planned_and_planned_once(texts: dict[str, str], everywhere:
         if change.after is not None and change.before is not None and "/ifcfg-" in change.path:
             before = ifcfg.values(assignments.parse(change.before.decode()), {})
             after = ifcfg.values(assignments.parse(change.after.decode()), {})
+            if ":" in before.get("DEVICE", ""):  # an alias goes, and another file may take its name
+                continue
             assert before.get("A") == after.get("A")
             assert before.get("MTU") == after.get("MTU")
             assert before.get("TYPE") == after.get("TYPE")

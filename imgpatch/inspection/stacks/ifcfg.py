@@ -213,13 +213,11 @@ def values(lines: Sequence[assignments.Line], before: Mapping[str, str | None]) 
 
 def configs(guest: Guest) -> tuple[Config, ...]:
     before: Mapping[str, str | None] = dict(values(read(guest, GLOBAL), {}))
-    paths = files(guest)
-    suffixes = {_suffix(path) for path in paths}
     found = []
-    for path in paths:
+    for path in files(guest):
         lines = read(guest, path)
         held = values(lines, before)
-        found.append(Config(path, _suffix(path), lines, held, _alias(_suffix(path), held, suffixes)))
+        found.append(Config(path, _suffix(path), lines, held, _alias(_suffix(path), held)))
     return tuple(found)
 
 
@@ -252,7 +250,7 @@ def interfaces(guest: Guest) -> Iterator[Interface]:
             gateway=clear and config.path in gateways and (boot or not some_boot),
             boot=boot,
         )
-        for master, role in config.masters:
+        for master, role in config.masters if clear else ():
             port = config.name or config.mac or config.path
             yield Interface(STACK, config.path, by_uuid.get(master) or master, role, lower=(port,), boot=boot)
 
@@ -268,16 +266,13 @@ def _suffix(path: str) -> str:
     return posixpath.basename(path).removeprefix("ifcfg-")
 
 
-def _alias(suffix: str, held: Mapping[str, str], suffixes: set[str]) -> str | None:
-    """ifup-aliases takes ifcfg-DEVICE:* and ifcfg-DEVICE-range*."""
+def _alias(suffix: str, held: Mapping[str, str]) -> str | None:
+    """The device: ifup-aliases takes ifcfg-DEVICE:* and ifcfg-DEVICE-range*."""
     device = held.get("DEVICE", "")
     if ":" in device:
         return device.partition(":")[0]
-    base, mark, _ = suffix.partition(":")
-    if mark and (base in suffixes or not device):
-        return base
-    base, mark, _ = suffix.partition("-range")
-    return base if mark and (base in suffixes or held.get("IPADDR_START")) else None
+    base, mark, _ = suffix.partition("-range" if "-range" in suffix else ":")
+    return base if mark and (held.get("IPADDR_START") or not device) else None
 
 
 def _gateways(guest: Guest, found: Sequence[Config]) -> set[str]:

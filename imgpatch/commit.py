@@ -15,7 +15,7 @@ from imgpatch.errors import RefusedError, VerifyError
 from imgpatch.files import Details, Files, Space
 from imgpatch.guest import Guest, Kind
 from imgpatch.labels import Labels, guest_labels
-from imgpatch.manifest import MANIFEST_PATH, DirectoryTimes, Manifest, Row, sha256
+from imgpatch.manifest import DirectoryTimes, Manifest, Row, manifest_path, sha256
 from imgpatch.originals import kept_name
 from imgpatch.plan import Change, Plan, Rebuild
 
@@ -35,7 +35,8 @@ def commit(plan: Plan, guest: Guest, files: Files, suffix: str, *, edition: str)
     _refuse_taken_names(rows, old, files)
     _refuse_without_room(plan, files)
     labels = guest_labels(guest)
-    folders = _existing_folders(plan, files)
+    where = manifest_path(guest)
+    folders = _existing_folders(plan, where, files)
     locked = _unlock_all(folders, files)
     for folder, details in folders.items():
         manifest = _remember_times(folder, details, manifest)
@@ -44,8 +45,8 @@ def commit(plan: Plan, guest: Guest, files: Files, suffix: str, *, edition: str)
         manifest = _write(change, row, old, files, labels, manifest)
     for rebuild in plan.rebuilds:
         manifest = _rebuild(rebuild, old, suffix, files, manifest)
-    manifest = _make_directories(MANIFEST_PATH, files, labels, manifest)
-    _replace_file(MANIFEST_PATH, manifest.to_bytes(), files, labels)
+    manifest = _make_directories(where, files, labels, manifest)
+    _replace_file(where, manifest.to_bytes(), files, labels)
     _lock_all(locked, files)
     return manifest
 
@@ -60,29 +61,38 @@ def revert(guest: Guest, files: Files) -> Manifest:
         RefusedError: nothing was applied, or a file is no longer as it was left; nothing was written.
     """
     manifest = Manifest.read(guest)
+    where = manifest_path(guest)
     if not manifest.rows:
         raise RefusedError(
-            f"{MANIFEST_PATH}: not in this image, so imgpatch has changed nothing here",
+            f"{where}: not in this image, so imgpatch has changed nothing here",
             hint="give the image that `imgpatch apply` wrote",
         )
     _refuse_changed_since(manifest, files)
     locked = _unlock_all([directory.path for directory in manifest.directories], files)
     for row in manifest.rows:
-        if row.after is not None:
-            files.unlock(row.path)
-            files.remove(row.path)
-        if row.kept is not None:
-            files.unlock(row.kept)
-            files.rename(row.kept, row.path)
-            if row.flags:
-                files.lock(row.path, row.flags)
-    files.remove(MANIFEST_PATH)
+        _put_back(row, files)
+    files.remove(where)
     for path in reversed(manifest.created_directories):
         files.rmdir(path)
     for directory in manifest.directories:
         files.set_times(directory.path, directory.atime, directory.mtime)
     _lock_all(locked, files)
     return manifest
+
+
+def _put_back(row: Row, files: Files) -> None:
+    if row.after is not None and row.kept is not None and files.writes_into(row.path):
+        files.copy(row.kept, row.path)
+        files.remove(row.kept)
+        return
+    if row.after is not None:
+        files.unlock(row.path)
+        files.remove(row.path)
+    if row.kept is not None:
+        files.unlock(row.kept)
+        files.rename(row.kept, row.path)
+        if row.flags:
+            files.lock(row.path, row.flags)
 
 
 def verify(plan: Plan, guest: Guest, files: Files) -> None:
@@ -182,11 +192,11 @@ def _existing_parent(path: str, files: Files) -> str:
     return parent
 
 
-def _existing_folders(plan: Plan, files: Files) -> Mapping[str, Details]:
+def _existing_folders(plan: Plan, manifest: str, files: Files) -> Mapping[str, Details]:
     """The folders that something will be put into: of each path the nearest one that exists."""
     paths = [change.path for change in plan.changes]
     paths += [rebuild.path for rebuild in plan.rebuilds]
-    folders = [_existing_parent(path, files) for path in (*paths, MANIFEST_PATH)]
+    folders = [_existing_parent(path, files) for path in (*paths, manifest)]
     if plan.rebuilds:
         folders += TEMPORARY_FOLDERS
     found = {folder: files.details(folder) for folder in dict.fromkeys(folders)}
@@ -246,9 +256,12 @@ def _label_new(path: str, files: Files, labels: Labels, *, mode: int | None = No
 def _write(
     change: Change, row: Row, old: Manifest, files: Files, labels: Labels, manifest: Manifest
 ) -> Manifest:
+    first = old.row(change.path) is None
+    if files.writes_into(change.path):
+        _write_into(change, row.kept if first else None, files)
+        return manifest.with_row(row)
     details = files.details(change.path)
     flags = "" if details is None else files.unlock(change.path)
-    first = old.row(change.path) is None
     if first:
         row = replace(row, flags=flags)
     new = _beside(change.path)
@@ -269,6 +282,19 @@ def _write(
         if flags:
             files.lock(change.path, flags)
     return manifest.with_row(row)
+
+
+def _write_into(change: Change, kept: str | None, files: Files) -> None:
+    """Copies the original aside and writes into the file, so that whatever it carries stays as it is."""
+    details = files.details(change.path)
+    if kept is not None:
+        files.copy(change.path, kept)
+    if change.after is None:
+        files.remove(change.path)
+        return
+    files.create(change.path, change.after)
+    if details is not None:
+        files.set_times(change.path, details.atime, details.mtime)
 
 
 TEMPORARY_FOLDERS = ("/tmp", "/var/tmp")  # noqa: S108  the guest's, which its tools use
@@ -305,6 +331,9 @@ def _rebuild(rebuild: Rebuild, old: Manifest, suffix: str, files: Files, manifes
 
 
 def _replace_file(path: str, data: bytes, files: Files, labels: Labels) -> None:
+    if files.writes_into(path):
+        files.create(path, data)
+        return
     new = _beside(path)
     files.create(new, data)
     _label_new(new, files, labels, name=path)

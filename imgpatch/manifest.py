@@ -13,6 +13,7 @@ from imgpatch.errors import FormatError
 from imgpatch.guest import Guest
 
 MANIFEST_PATH = "/var/lib/imgpatch/manifest.json"
+WINDOWS_MANIFEST_PATH = "/C:/ProgramData/imgpatch/manifest.json"
 SCHEMA = 1
 
 
@@ -95,16 +96,22 @@ class Manifest:
         Raises:
             FormatError: it is damaged, or of a schema this version does not know.
         """
-        data = guest.read(MANIFEST_PATH)
+        path = manifest_path(guest)
+        data = guest.read(path)
         if data is None:
             return cls()
         try:
             return _from_document(json.loads(data))
         except (ValueError, KeyError, TypeError) as error:
             raise FormatError(
-                f"{MANIFEST_PATH}: not a manifest of schema {SCHEMA} ({error!r})",
+                f"{path}: not a manifest of schema {SCHEMA} ({error!r})",
                 hint="it was written by another version, or changed since; restore it from a backup",
             ) from error
+
+
+def manifest_path(guest: Guest) -> str:
+    """Where the manifest of such a guest stands, or would."""
+    return guest.resolve(WINDOWS_MANIFEST_PATH) if "/C:" in guest.storage.mounts else MANIFEST_PATH
 
 
 def sha256(data: bytes | None) -> str | None:

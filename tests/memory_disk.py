@@ -91,7 +91,8 @@ class MemoryDisk:
 
     def create(self, path: str, data: bytes) -> None:
         assert posixpath.dirname(path) in self.nodes, path
-        self._touch(path)
+        if path not in self.nodes:
+            self._touch(path)
         self._put(path, Node(Details(Kind.FILE, 0o600, 0, 0, len(data), self._clock, self._clock), data))
 
     def copy_details(self, old: str, new: str) -> None:
@@ -122,6 +123,14 @@ class MemoryDisk:
         node = self._take(old)
         self._put(new, node)
         self._touch(new)
+
+    def writes_into(self, path: str) -> bool:
+        return self._folds(posixpath.dirname(path))
+
+    def copy(self, old: str, new: str) -> None:
+        if new not in self.nodes:
+            self._touch(new)
+        self._put(new, self.nodes[old])
 
     def remove(self, path: str) -> None:
         assert self._take(path).details.kind is not Kind.DIRECTORY, path

@@ -108,6 +108,12 @@ class DirectoryFiles:
     def lock(self, path: str, flags: str) -> None:
         self.flags[self.inode(path)] = flags
 
+    def writes_into(self, path: str) -> bool:
+        return False
+
+    def copy(self, old: str, new: str) -> None:
+        raise AssertionError("a file here is replaced by another")
+
     def rename(self, old: str, new: str) -> None:
         self._write(lambda: os.rename(self.tree.host(old), self.tree.host(new)), old, new)
 

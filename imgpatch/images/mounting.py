@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from imgpatch import devices as device_names
 from imgpatch.errors import UnsupportedGuestError
 from imgpatch.formats import fstab, mdadm_conf
+from imgpatch.images import windows_volumes
 from imgpatch.images.appliance import Appliance, ApplianceError
 from imgpatch.images.layout import MD_MEMBER, incomplete_arrays, with_md_names
+from imgpatch.images.windows_volumes import SHUT_DOWN, Opening
 from imgpatch.storage import Device, Disk, Storage
 
 LINUX_TYPES = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "jfs"})
@@ -48,12 +50,21 @@ class Mounted:
     messages: tuple[str, ...]
 
 
-def mount_guest(appliance: Appliance, disks: tuple[Disk, ...], devices: Mapping[str, Device]) -> Mounted:
-    """Mounts the one root there is, and below it what its fstab names.
+def mount_guest(
+    appliance: Appliance,
+    disks: tuple[Disk, ...],
+    devices: Mapping[str, Device],
+    opening: Opening = SHUT_DOWN,
+) -> Mounted:
+    """Mounts the one root there is, and below it what its fstab names; of a Windows, its two volumes.
 
     Raises:
         UnsupportedGuestError: there is no root, there are several, or it is encrypted.
+        RefusedError: a Windows was not shut down, and nothing is to be lost of it.
     """
+    found = windows_volumes.mount_windows(appliance, devices, opening)
+    if found is not None:
+        return Mounted(found.points, devices, found.messages)
     failures: dict[str, str] = {}
     root = _find_root(appliance, disks, devices, failures)
     devices = _named(appliance, devices)
@@ -169,8 +180,8 @@ def _no_root(devices: Mapping[str, Device], failures: Mapping[str, str]) -> Unsu
         )
     if any(d.fstype == "ntfs" for d in devices.values()):
         return UnsupportedGuestError(
-            "this looks like a Windows system (NTFS, and no root of a Linux system)",
-            hint="this version treats Linux guests only",
+            "there is NTFS, but neither a Windows with its registry nor the root of a Linux system",
+            hint="give all disks of the machine, the one it boots from first",
         )
     if failures:
         name, error = next(iter(failures.items()))

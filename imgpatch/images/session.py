@@ -18,9 +18,11 @@ from typing import Any
 
 from imgpatch.files import LABEL, Details, Space
 from imgpatch.guest import Guest, Kind, Stat
+from imgpatch.images import ntfs
 from imgpatch.images.appliance import Appliance, ApplianceError, Drive, Settings, launch, scratch_file
 from imgpatch.images.layout import find_devices
 from imgpatch.images.mounting import Mounted, mount_guest
+from imgpatch.images.windows_volumes import SHUT_DOWN, Opening
 from imgpatch.progress import Progress
 from imgpatch.storage import Storage
 
@@ -30,7 +32,7 @@ ETC_LIMIT_KIB = 64 * 1024
 ACL = "system.posix_acl_access"
 FOLDING = frozenset({"vfat", "msdos", "ntfs", "exfat"})
 NO_ATTRIBUTES = frozenset({"vfat", "msdos", "exfat"})
-NO_INODES = frozenset({"vfat", "msdos", "exfat", "btrfs"})
+NO_INODES = frozenset({"vfat", "msdos", "exfat", "btrfs", "ntfs"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,11 @@ class Session:
 
 @contextlib.contextmanager
 def open_session(
-    drives: Sequence[Drive], sizes: Sequence[int], settings: Settings, progress: Progress
+    drives: Sequence[Drive],
+    sizes: Sequence[int],
+    settings: Settings,
+    progress: Progress,
+    opening: Opening = SHUT_DOWN,
 ) -> Iterator[Session]:
     """Launches once, finds the root and mounts what the guest's fstab names.
 
@@ -58,6 +64,7 @@ def open_session(
         sizes: their virtual sizes in bytes.
         settings: how this machine starts appliances.
         progress: told how far the launch is.
+        opening: what may be lost of a Windows that was not shut down.
 
     Raises:
         UnsupportedGuestError: no root, several, or an encrypted one.
@@ -66,7 +73,7 @@ def open_session(
     with launch(drives, settings, progress) as appliance:
         progress.step("finding the file systems")
         disks, found = find_devices(appliance, sizes)
-        mounted = mount_guest(appliance, disks, found)
+        mounted = mount_guest(appliance, disks, found, opening)
         devices = mounted.devices
         mounts = {point: devices[name] for point, name in mounted.points.items()}
         storage = Storage(disks, tuple(devices.values()), mounts)
@@ -90,7 +97,7 @@ class ApplianceTree:
         self._stats: dict[str, Stat | None] = {}
         self._names: dict[str, Sequence[str]] = {}
         self._contents: dict[str, bytes] = {}
-        if appliance.du("/etc") <= ETC_LIMIT_KIB:
+        if "/" in types and appliance.du("/etc") <= ETC_LIMIT_KIB:
             self._fetch("/etc")
 
     def lstat(self, path: str) -> Stat | None:
@@ -154,9 +161,11 @@ class ApplianceFiles:
         raw = self._lstatns(path)
         if raw is None:
             return None
+        fstype = _fstype(path, self._types)
         xattrs: list[dict[str, Any]] = []
-        if _fstype(path, self._types) not in NO_ATTRIBUTES:
+        if fstype not in NO_ATTRIBUTES:
             xattrs = self._appliance.lgetxattrs(path)
+        security = ntfs.attributes(self._appliance, path) if fstype == "ntfs" else ()
         return Details(
             kind=_kind(raw["st_mode"]),
             mode=stat_bits.S_IMODE(raw["st_mode"]),
@@ -165,7 +174,7 @@ class ApplianceFiles:
             size=raw["st_size"],
             atime=raw["st_atime_sec"] * 10**9 + raw["st_atime_nsec"],
             mtime=raw["st_mtime_sec"] * 10**9 + raw["st_mtime_nsec"],
-            xattrs=tuple(sorted((x["attrname"], bytes(x["attrval"])) for x in xattrs)),
+            xattrs=tuple(sorted([*security, *((x["attrname"], bytes(x["attrval"])) for x in xattrs)])),
         )
 
     def sha256(self, path: str) -> str:
@@ -173,7 +182,29 @@ class ApplianceFiles:
         return digest
 
     def create(self, path: str, data: bytes) -> None:
+        """On NTFS a new file inherits; one that is there keeps its attributes (writing sets `archive`)."""
+        if _fstype(path, self._types) != "ntfs":
+            self._appliance.write(path, data)
+            return
+        known = self._lstatns(path) is not None
+        before = ntfs.attributes(self._appliance, path) if known else ()
         self._appliance.write(path, data)
+        if known:
+            ntfs.set_attributes(self._appliance, path, before)
+        else:
+            ntfs.secure_as_new(self._appliance, path, posixpath.dirname(path), folder=False)
+
+    def writes_into(self, path: str) -> bool:
+        return _fstype(path, self._types) in FOLDING
+
+    def copy(self, old: str, new: str) -> None:
+        self._appliance.cp_a(old, new)
+        if _fstype(new, self._types) == "ntfs":
+            times = self._lstatns(old)
+            ntfs.set_attributes(self._appliance, new, ntfs.attributes(self._appliance, old))
+            if times is not None:
+                names = [f"st_{name}_{unit}" for name in ("atime", "mtime") for unit in ("sec", "nsec")]
+                self._appliance.utimens(new, *(times[name] for name in names))
 
     def copy_details(self, old: str, new: str) -> None:
         """In the appliance, since the bindings take no NUL in an attribute, and ACLs are full of them."""
@@ -226,6 +257,8 @@ class ApplianceFiles:
 
     def mkdir(self, path: str) -> None:
         self._appliance.mkdir_mode(path, 0o755)
+        if _fstype(path, self._types) == "ntfs":
+            ntfs.secure_as_new(self._appliance, path, posixpath.dirname(path), folder=True)
 
     def rmdir(self, path: str) -> None:
         self._folders.discard(path)
@@ -257,7 +290,9 @@ def _mountpoint(path: str, types: Mapping[str, str]) -> str:
 
 
 def _fstype(path: str, types: Mapping[str, str]) -> str:
-    return types[_mountpoint(path, types)]
+    """Empty for what is above all mount points, as in a Windows guest."""
+    points = [point for point in types if posixpath.commonpath((path, point)) == point]
+    return types[max(points, key=len)] if points else ""
 
 
 def _lstat(appliance: Appliance, path: str) -> Stat | None:

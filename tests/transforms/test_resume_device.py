@@ -14,6 +14,7 @@ STORAGE = Storage(
     (
         Device(disk=0, partition=1, fstype="ext4", uuid="1"),
         Device(disk=0, partition=5, fstype="swap", uuid=UUID),
+        Device(mapper="vg-swap", fstype="swap", uuid="7"),
     ),
 )
 

@@ -54,8 +54,8 @@ def test_what_is_inherited(above: tuple[int, int, bytes], file: Rows, folder: Ro
     # an entry that all below inherits, so that the list is never empty
     parent = descriptor(above, (ALL, FULL, sd.ADMINISTRATORS)) + bytes(4000)
     own = [(16, FULL, sd.ADMINISTRATORS)]
-    assert entries(sd.inherited(parent, folder=False)) == file + own
-    assert entries(sd.inherited(parent, folder=True)) == folder + [(ALL | 16, FULL, sd.ADMINISTRATORS)]
+    assert entries(sd.inherited(parent, folder=False)) == [*file, *own]
+    assert entries(sd.inherited(parent, folder=True)) == [*folder, (ALL | 16, FULL, sd.ADMINISTRATORS)]
 
 
 def test_nobody_else_may_where_nothing_is_inherited() -> None:

@@ -16,6 +16,7 @@ from imgpatch.formats import fstab, initramfs
 from imgpatch.guest import Guest
 from imgpatch.inspection import Inspection, inspect
 from imgpatch.inspection.kernels import Presence
+from imgpatch.inspection.stacks import ifcfg, ifupdown, netplan, networkd, networkmanager, wicked
 from imgpatch.originals import kept_name
 from imgpatch.plan import Context, NoteKind, Plan, make_plan, planned
 from imgpatch.target import EC2
@@ -41,6 +42,7 @@ LACKS = re.compile(
     r"|\S+: \S+ has no (\S+) driver, for \S+, and no other kernel of the menu is better"
 )
 
+STACKS = (ifcfg, ifupdown, netplan, networkd, networkmanager, wicked)
 PLACE = re.compile(r"@[a-z_]+@")
 ROOTS = ("UUID=", "/dev/mapper/", "/dev/VolGroup00/", "/dev/disk/by-id/dm-uuid-LVM-")
 """What does not hang on the disk's place or kind."""
@@ -135,6 +137,12 @@ def test_the_network_is_one_nic_with_dhcp(name: str) -> None:
             left = [line for line in _live(guest.text(path) or "") if OLD_ADDRESS.search(line)]
             assert left == [], path
     assert [nic.name for nic in network.nics if nic.static] == []
+    found = [interface for stack in STACKS for interface in stack.interfaces(guest)]
+    asking = [i for i in found if i.dhcp and i.name in {"eth0", None}]
+    assert asking
+    assert asking[0].boot or asking[0].stack == ifupdown.STACK, (
+        "allow-hotplug comes up without being waited for"
+    )
     bootloader = inspected_after(name).bootloader
     assert bootloader is not None
     assert bootloader.default is not None
@@ -150,6 +158,9 @@ def test_the_same_kernel_boots_after_a_wait_that_ends(name: str) -> None:
     assert bootloader.default.kernel.endswith(f"vmlinuz-{rows.table()[name].values['kernel']}")
     assert bootloader.timeout is not None
     assert 1 <= bootloader.timeout <= 10
+    if bootloader.kind == "grub2":
+        menu = guest_after(name).text(bootloader.configs[0]) or ""
+        assert not re.search(r"""^\s*set default=["']?0""", menu, re.MULTILINE), "pinned, not counted"
     for entry in bootloader.entries:
         assert not [word for word in entry.cmdline.split() if OLD_DEVICE.search(word)], entry.title
 

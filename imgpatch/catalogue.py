@@ -159,5 +159,13 @@ def _likeness(one: str, two: str) -> float:
 
 
 def _row(row_id: str, data: Mapping[str, Any]) -> Row:
-    fields = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
-    return Row(id=row_id, **{**fields, "offline": Offline(data["offline"])})
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    fields["offline"] = Offline(data["offline"])
+    return Row(id=row_id, **fields)
+
+
+@functools.cache
+def requirements() -> Mapping[str, str]:
+    """What the documents require, in short, by the rule's id."""
+    text = (resources.files("imgpatch") / "requirements.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)

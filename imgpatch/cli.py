@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 import click
 
 from imgpatch import edition as editions
-from imgpatch import operations
+from imgpatch import operations, reference
 from imgpatch.errors import ImgpatchError, UsageError
 from imgpatch.images import doctor as doctors
 from imgpatch.images import probe
@@ -96,6 +96,10 @@ def cli(context: click.Context, verbose: int) -> None:
     )
     context.obj = on_stderr(verbose=verbose > 0)
     context.call_on_close(context.obj.close)  # after an error too: its message wants a clean line
+
+
+cli.add_command(reference.explain)
+cli.add_command(reference.edition)
 
 
 @cli.command()

@@ -21,6 +21,7 @@ from imgpatch import operations, reference
 from imgpatch.errors import ImgpatchError, UsageError
 from imgpatch.images import doctor as doctors
 from imgpatch.images import probe
+from imgpatch.images.windows_volumes import Opening
 from imgpatch.plan import Choices, Package
 from imgpatch.progress import Progress, on_stderr
 from imgpatch.reports import document, machine_check, text
@@ -28,6 +29,7 @@ from imgpatch.reports import document, machine_check, text
 EXIT_CHANGES = 1
 EXIT_INTERRUPTED = 130
 EXIT_BUG = 70
+ADVICE = frozenset({"rdp", "utc"})
 
 Command = Callable[..., Any]
 images_argument = click.argument(
@@ -73,6 +75,42 @@ def planning_options(command: Command) -> Command:
             help="A .deb or .rpm of the Systems Manager client, which the guest installs at its first boot.",
         ),
     ]
+    options += [
+        click.option(
+            "--with",
+            "advice",
+            metavar="WHAT,...",
+            default="",
+            help="Windows: also do what the documents tell its user to do: rdp, utc.",
+        ),
+        _force_dirty_hives,
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return opening_options(command)
+
+
+_force_dirty_hives = click.option(
+    "--force-dirty-hives",
+    is_flag=True,
+    help="Windows: take a registry hive as it stands that was being written and whose logs are of no use.",
+)
+
+
+def opening_options(command: Command) -> Command:
+    """What may be lost of a Windows that was not shut down."""
+    options = [
+        click.option(
+            "--force-hibernated",
+            is_flag=True,
+            help="Windows: delete a hibernated session (or Fast Startup's), with what was not saved in it.",
+        ),
+        click.option(
+            "--force-unclean",
+            is_flag=True,
+            help="Windows: reset an unfinished NTFS journal, with the changes that only it holds.",
+        ),
+    ]
     for option in reversed(options):
         command = option(command)
     return command
@@ -104,11 +142,12 @@ cli.add_command(reference.edition)
 
 @cli.command()
 @images_argument
+@_force_dirty_hives
 @json_option
 @click.pass_obj
-def inspect(progress: Progress, /, images: tuple[Path, ...], as_json: bool) -> None:
+def inspect(progress: Progress, /, images: tuple[Path, ...], as_json: bool, force_dirty_hives: bool) -> None:
     """Say what is in a machine: disks, file systems, system, boot loader, kernels, drivers, network."""
-    found = operations.inspect_images(images, progress)
+    found = operations.inspect_images(images, progress, force_dirty_hives=force_dirty_hives)
     progress.close()
     if as_json:
         _print_json(document.inspection_document(found))
@@ -129,12 +168,15 @@ def preview(
     edition_name: str,
     as_json: bool,
     exit_code: bool,
+    force_hibernated: bool,
+    force_unclean: bool,
     **choices: Any,
 ) -> None:
     """Show every change as a diff with the rule it follows; nothing is written."""
     edition = editions.load(edition_name)
     chosen = _choices(**choices)
-    result = operations.preview_images(images, edition, chosen, progress)
+    opening = Opening(force_hibernated=force_hibernated, force_unclean=force_unclean)
+    result = operations.preview_images(images, edition, chosen, progress, opening)
     progress.close()
     if as_json:
         _print_json(document.plan_document(result.plan, edition, result.messages))
@@ -170,13 +212,16 @@ def apply(
     expected: str | None,
     edition_name: str,
     as_json: bool,
+    force_hibernated: bool,
+    force_unclean: bool,
     **choices: Any,
 ) -> None:
     """Make the changes, keep the originals beside them, and read everything back from a fresh session."""
     destination = operations.Destination(outputs, in_place)
     edition = editions.load(edition_name)
     chosen = _choices(**choices)
-    result = operations.apply_images(images, destination, edition, chosen, expected, progress)
+    opening = Opening(force_hibernated=force_hibernated, force_unclean=force_unclean)
+    result = operations.apply_images(images, destination, edition, chosen, expected, progress, opening)
     progress.close()
     if as_json:
         _print_json(document.plan_document(result.plan, edition, result.messages, written=result.written))
@@ -195,12 +240,22 @@ def apply(
     metavar="FILE",
     help="Write a new file instead of changing the image; once for each IMAGE.",
 )
+@opening_options
 @json_option
 @click.pass_obj
-def revert(progress: Progress, /, images: tuple[Path, ...], outputs: tuple[Path, ...], as_json: bool) -> None:
+def revert(
+    progress: Progress,
+    /,
+    images: tuple[Path, ...],
+    outputs: tuple[Path, ...],
+    as_json: bool,
+    force_hibernated: bool,
+    force_unclean: bool,
+) -> None:
     """Put every original back, from the manifest in the image; in place unless --output is given."""
     destination = operations.Destination(outputs, in_place=not outputs)
-    result = operations.revert_images(images, destination, progress)
+    opening = Opening(force_hibernated=force_hibernated, force_unclean=force_unclean)
+    result = operations.revert_images(images, destination, progress, opening)
     progress.close()
     if as_json:
         _print_json(document.revert_document(result.manifest, written=result.written))
@@ -235,7 +290,14 @@ def doctor(progress: Progress, /, as_json: bool, again: bool) -> None:
         sys.exit(UsageError.exit_code + 1)
 
 
-def _choices(original_suffix: str, nic_names: str, initramfs: str, with_ssm: Path | None) -> Choices:
+def _choices(
+    original_suffix: str,
+    nic_names: str,
+    initramfs: str,
+    with_ssm: Path | None,
+    advice: str,
+    force_dirty_hives: bool,
+) -> Choices:
     if not re.fullmatch(r"[.~_-][A-Za-z0-9._~-]{1,40}", original_suffix):
         raise UsageError(
             f"--original-suffix {original_suffix!r} cannot end a file name here",
@@ -243,8 +305,22 @@ def _choices(original_suffix: str, nic_names: str, initramfs: str, with_ssm: Pat
         )
     package = None if with_ssm is None else _package(with_ssm)
     return Choices(
-        original_suffix=original_suffix, nic_names=nic_names, initramfs=initramfs, ssm_package=package
+        original_suffix=original_suffix,
+        nic_names=nic_names,
+        initramfs=initramfs,
+        force_dirty_hives=force_dirty_hives,
+        advice=_advice(advice),
+        ssm_package=package,
     )
+
+
+def _advice(text: str) -> frozenset[str]:
+    words = frozenset(filter(None, text.split(",")))
+    if unknown := sorted(words - ADVICE):
+        raise UsageError(
+            f"--with {','.join(unknown)}: not known", hint=f"what it may name is {', '.join(sorted(ADVICE))}"
+        )
+    return words
 
 
 def _package(path: Path) -> Package:

@@ -23,6 +23,7 @@ from imgpatch.images.inplace import InPlace, Recovered, recover
 from imgpatch.images.overlay import create_overlay
 from imgpatch.images.publish import check_output, publish_outputs
 from imgpatch.images.session import Session, open_session
+from imgpatch.images.windows_volumes import SHUT_DOWN, Opening
 from imgpatch.inspection import Inspection, inspect
 from imgpatch.manifest import Manifest
 from imgpatch.plan import Choices, Context, Plan, make_plan
@@ -71,17 +72,25 @@ class Destination:
     in_place: bool
 
 
-def inspect_images(paths: Sequence[Path], progress: Progress) -> Inspected:
-    """Opens a machine read-only and says what is in it."""
-    with _reading(paths, progress) as (images, session):
+def inspect_images(
+    paths: Sequence[Path], progress: Progress, *, force_dirty_hives: bool = False
+) -> Inspected:
+    """Opens a machine read-only and says what is in it; a hibernated Windows too."""
+    with _reading(paths, progress, Opening(look=True)) as (images, session):
         progress.step("inspecting")
-        inspection = inspect(session.guest, EC2)
+        inspection = inspect(session.guest, EC2, force_dirty_hives=force_dirty_hives)
         return Inspected(images, session.guest.storage, inspection, session.messages)
 
 
-def preview_images(paths: Sequence[Path], edition: Edition, choices: Choices, progress: Progress) -> Planned:
+def preview_images(
+    paths: Sequence[Path],
+    edition: Edition,
+    choices: Choices,
+    progress: Progress,
+    opening: Opening = SHUT_DOWN,
+) -> Planned:
     """Opens a machine read-only and makes the plan that `apply_images` would carry out."""
-    with _reading(paths, progress) as (_, session):
+    with _reading(paths, progress, opening) as (_, session):
         plan = _plan(session, edition, choices, progress)
         return Planned(plan, session.messages)
 
@@ -93,6 +102,7 @@ def apply_images(
     choices: Choices,
     expected: str | None,
     progress: Progress,
+    opening: Opening = SHUT_DOWN,
 ) -> Planned:
     """Makes a plan, writes it to an overlay, reads it back in a fresh session, and publishes the result.
 
@@ -103,12 +113,13 @@ def apply_images(
         choices: what the user decided.
         expected: the digest the plan must have; None takes any.
         progress: told each step.
+        opening: what may be lost of a Windows that was not shut down.
 
     Raises:
         StalePlanError: the plan has another digest.
         VerifyError: what was written does not read back as planned; nothing was published.
     """
-    with _writing(paths, destination, progress) as writing:
+    with _writing(paths, destination, progress, opening) as writing:
         with writing.session("read and change the machine", writable=True) as session:
             plan = _plan(session, edition, choices, progress)
             messages = session.messages
@@ -130,9 +141,11 @@ def apply_images(
         return Planned(plan, messages, writing.publish())
 
 
-def revert_images(paths: Sequence[Path], destination: Destination, progress: Progress) -> Reverted:
+def revert_images(
+    paths: Sequence[Path], destination: Destination, progress: Progress, opening: Opening = SHUT_DOWN
+) -> Reverted:
     """Puts back what the manifest in the image says, verifies that, and publishes the result."""
-    with _writing(paths, destination, progress) as writing:
+    with _writing(paths, destination, progress, opening) as writing:
         with writing.session("put the originals back", writable=True) as session:
             progress.step("putting the originals back")
             manifest = commits.revert(session.guest, session.files)
@@ -161,7 +174,7 @@ def _refuse_half_merged(paths: Sequence[Path]) -> None:
 
 def _plan(session: Session, edition: Edition, choices: Choices, progress: Progress) -> Plan:
     progress.step("inspecting")
-    inspection = inspect(session.guest, EC2)
+    inspection = inspect(session.guest, EC2, force_dirty_hives=choices.force_dirty_hives)
     progress.step("planning")
     return make_plan(session.guest, TRANSFORMS, Context(edition, inspection, choices))
 
@@ -172,7 +185,9 @@ def _settings(progress: Progress) -> Settings:
 
 
 @contextlib.contextmanager
-def _reading(paths: Sequence[Path], progress: Progress) -> Iterator[tuple[tuple[Image, ...], Session]]:
+def _reading(
+    paths: Sequence[Path], progress: Progress, opening: Opening
+) -> Iterator[tuple[tuple[Image, ...], Session]]:
     progress.step("looking at the disk files")
     _refuse_half_merged(paths)
     images = open_images(paths)
@@ -180,7 +195,7 @@ def _reading(paths: Sequence[Path], progress: Progress) -> Iterator[tuple[tuple[
     with locks.hold([image.path for image in images], writing=False):
         settings = _settings(progress)
         progress.step("launching the appliance")
-        with open_session(drives, [image.size for image in images], settings, progress) as session:
+        with open_session(drives, [image.size for image in images], settings, progress, opening) as session:
             yield images, session
 
 
@@ -192,18 +207,21 @@ class _Writing:
     settings: Settings
     publish: Callable[[], tuple[Path, ...]]
     progress: Progress
+    opening: Opening
 
     @contextlib.contextmanager
     def session(self, purpose: str, *, writable: bool) -> Iterator[Session]:
         self.progress.step(f"launching the appliance to {purpose}")
         drives = [Drive(overlay.path, overlay.format, writable) for overlay in self.overlays]
         sizes = [overlay.size for overlay in self.overlays]
-        with open_session(drives, sizes, self.settings, self.progress) as session:
+        with open_session(drives, sizes, self.settings, self.progress, self.opening) as session:
             yield session
 
 
 @contextlib.contextmanager
-def _writing(paths: Sequence[Path], destination: Destination, progress: Progress) -> Iterator[_Writing]:
+def _writing(
+    paths: Sequence[Path], destination: Destination, progress: Progress, opening: Opening
+) -> Iterator[_Writing]:
     if destination.in_place == bool(destination.outputs):
         raise UsageError(
             "where the result goes is not clear",
@@ -218,15 +236,15 @@ def _writing(paths: Sequence[Path], destination: Destination, progress: Progress
         _refuse_half_merged(paths)
     images = open_images(paths)
     with (
-        _in_place(images, progress)
+        _in_place(images, progress, opening)
         if destination.in_place
-        else _to_outputs(images, destination.outputs, progress) as writing
+        else _to_outputs(images, destination.outputs, progress, opening) as writing
     ):
         yield writing
 
 
 @contextlib.contextmanager
-def _in_place(images: Sequence[Image], progress: Progress) -> Iterator[_Writing]:
+def _in_place(images: Sequence[Image], progress: Progress, opening: Opening) -> Iterator[_Writing]:
     with InPlace(images) as change:
 
         def publish() -> tuple[Path, ...]:
@@ -234,11 +252,13 @@ def _in_place(images: Sequence[Image], progress: Progress) -> Iterator[_Writing]
             change.commit(progress.fraction)
             return tuple(image.path for image in images)
 
-        yield _Writing(change.overlays, _settings(progress), publish, progress)
+        yield _Writing(change.overlays, _settings(progress), publish, progress, opening)
 
 
 @contextlib.contextmanager
-def _to_outputs(images: Sequence[Image], outputs: Sequence[Path], progress: Progress) -> Iterator[_Writing]:
+def _to_outputs(
+    images: Sequence[Image], outputs: Sequence[Path], progress: Progress, opening: Opening
+) -> Iterator[_Writing]:
     if len(outputs) != len(images):
         raise UsageError(
             f"{len(images)} images and {len(outputs)} outputs",
@@ -260,4 +280,4 @@ def _to_outputs(images: Sequence[Image], outputs: Sequence[Path], progress: Prog
             publish_outputs(disks, progress=progress.fraction)
             return tuple(targets)
 
-        yield _Writing(overlays, _settings(progress), publish, progress)
+        yield _Writing(overlays, _settings(progress), publish, progress, opening)

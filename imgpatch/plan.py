@@ -99,11 +99,16 @@ class Rebuild:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Changes sorted by path, then what is rebuilt, and the notes in the order of the transforms."""
+    """Changes sorted by path, then what is rebuilt, and the notes in the order of the transforms.
+
+    Attributes:
+        windows: the guest is a Windows: the service does other things to it.
+    """
 
     changes: tuple[Change, ...]
     notes: tuple[Note, ...] = ()
     rebuilds: tuple[Rebuild, ...] = ()
+    windows: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -147,6 +152,7 @@ class Choices:
         initramfs: `repack` adds the drivers without running anything of the guest; `rebuild` runs the
             guest's own tool in the appliance.
         force_dirty_hives: a registry hive that is dirty, and whose logs hold nothing, is taken as it stands.
+        advice: what the documents tell the user of Windows to do himself and is to be done: `rdp`, `utc`.
         ssm_package: the Systems Manager client, to be installed at the first boot; None leaves it out.
     """
 
@@ -154,6 +160,7 @@ class Choices:
     nic_names: str = "eth0"
     initramfs: str = "repack"
     force_dirty_hives: bool = False
+    advice: frozenset[str] = frozenset()
     ssm_package: Package | None = None
 
 
@@ -211,7 +218,8 @@ def make_plan(guest: Guest, transforms: Sequence[Transform], context: Context) -
         if before != after[path]:
             mode = modes[path] if before is None else None
             changes.append(Change(path, before, after[path], reasons[path], mode))
-    return Plan(tuple(changes), tuple(notes), tuple(rebuilds))
+    windows = context.inspection.windows is not None
+    return Plan(tuple(changes), tuple(notes), tuple(rebuilds), windows)
 
 
 def _sha256(data: bytes | None) -> str | None:

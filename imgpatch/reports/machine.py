@@ -10,11 +10,12 @@ from imgpatch.inspection import Inspection
 from imgpatch.inspection.bootloader import Bootloader
 from imgpatch.inspection.kernels import DriverState, Kernel, Presence
 from imgpatch.inspection.network import Network, Nic
+from imgpatch.reports import windows
 from imgpatch.reports.terminal import BOLD, painted, safe
 from imgpatch.storage import Device, Storage
 
 _TABLES = {"gpt": "GPT", "dos": "MBR", None: "no partition table"}
-_KNOWN = frozenset({"system", "firmware", "bootloader", "kernels", "network"})
+_KNOWN = frozenset({"system", "firmware", "bootloader", "kernels", "network", "windows"})
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -38,9 +39,7 @@ def render_inspection(found: Found, *, colour: bool = False) -> str:
         ("Disks", list(_storage(found.storage))),
         ("Firmware", [inspection.firmware.upper()]),
         ("System", [f"{system.name} ({release})"]),
-        ("Boot loader", list(_bootloader(inspection.bootloader))),
-        ("Kernels", [*_kernels(inspection.kernels), *_ena_support(inspection.kernels)] or ["none found"]),
-        ("Network", list(_network(inspection.network))),
+        *(_linux(inspection) if inspection.windows is None else windows.sections(inspection.windows)),
     ]
     more = [field.name for field in dataclasses.fields(inspection) if field.name not in _KNOWN]
     sections += [(name.replace("_", " ").capitalize(), _lines(getattr(inspection, name))) for name in more]
@@ -50,6 +49,14 @@ def render_inspection(found: Found, *, colour: bool = False) -> str:
         if lines:
             text += [painted(title, BOLD, wanted=colour), *(f"  {safe(line)}" for line in lines), ""]
     return "\n".join(text)
+
+
+def _linux(inspection: Inspection) -> list[tuple[str, list[str]]]:
+    return [
+        ("Boot loader", list(_bootloader(inspection.bootloader))),
+        ("Kernels", [*_kernels(inspection.kernels), *_ena_support(inspection.kernels)] or ["none found"]),
+        ("Network", list(_network(inspection.network))),
+    ]
 
 
 def _storage(storage: Storage) -> Iterator[str]:

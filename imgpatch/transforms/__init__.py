@@ -33,7 +33,7 @@ from imgpatch.transforms import (
     ssm_agent,
     wicked,
 )
-from imgpatch.transforms.windows import answer_file, boot_drivers, ems
+from imgpatch.transforms.windows import advice, answer_file, boot_drivers, ems
 from imgpatch.transforms.windows import network as windows_network
 
 TRANSFORMS: tuple[Transform, ...] = (
@@ -67,6 +67,7 @@ TRANSFORMS: tuple[Transform, ...] = (
     windows_network,
     ems,
     answer_file,
+    advice,
     module_refusals,
     initramfs,  # last, since an initramfs holds copies of files that others change
 )

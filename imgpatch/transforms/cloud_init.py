@@ -36,8 +36,8 @@ _NAMES = ("name", "vlan_link", "interface", *cloud_init.PORTS)
 _PRIMARY_PORT = ("bond-primary", "primary")
 
 
-def applies(inspection: Inspection) -> bool:  # noqa: ARG001 (whether it is installed shows in the guest)
-    return True
+def applies(inspection: Inspection) -> bool:
+    return inspection.windows is None
 
 
 def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:

@@ -23,8 +23,8 @@ from imgpatch.transforms.fstab_sources import CRYPTTAB, Sources, survey
 LUKS = "crypto_LUKS"
 
 
-def applies(inspection: Inspection) -> bool:  # noqa: ARG001 (which guests have one, their files say)
-    return True
+def applies(inspection: Inspection) -> bool:
+    return inspection.windows is None
 
 
 def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:  # noqa: ARG001

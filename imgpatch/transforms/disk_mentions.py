@@ -37,8 +37,8 @@ _DISK = re.compile(
 _LARGEST = 1 << 20
 
 
-def applies(inspection: Inspection) -> bool:  # noqa: ARG001 (which guests have such files, their files say)
-    return True
+def applies(inspection: Inspection) -> bool:
+    return inspection.windows is None
 
 
 def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:  # noqa: ARG001

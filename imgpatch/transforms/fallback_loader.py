@@ -20,7 +20,7 @@ _USUAL_MOUNTS = ("/boot/efi", "/efi", "/boot")
 
 def applies(inspection: Inspection) -> bool:
     """UEFI guests."""
-    return inspection.firmware == "uefi"
+    return inspection.firmware == "uefi" and inspection.windows is None
 
 
 def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:

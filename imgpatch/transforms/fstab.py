@@ -58,8 +58,8 @@ class Verdict:
     warning: str = ""
 
 
-def applies(inspection: Inspection) -> bool:  # noqa: ARG001 (every Linux guest has one)
-    return True
+def applies(inspection: Inspection) -> bool:
+    return inspection.windows is None
 
 
 def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:

@@ -41,8 +41,8 @@ _ONE_SITUATION = ("recordfail", "menu_auto_hide", "menu_show_once")
 """Variables of the grubenv that change the timeout of one boot only."""
 
 
-def applies(inspection: Inspection) -> bool:  # noqa: ARG001 (one without GRUB is warned of)
-    return True
+def applies(inspection: Inspection) -> bool:
+    return inspection.windows is None
 
 
 def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:

@@ -33,8 +33,8 @@ _UNIFIED = ("/boot/efi/EFI/Linux/*.efi", "/efi/EFI/Linux/*.efi", "/boot/EFI/Linu
 _NEEDED_BY_DRIVERS = ("nvme-core",)
 
 
-def applies(inspection: Inspection) -> bool:  # noqa: ARG001 (every guest has a kernel)
-    return True
+def applies(inspection: Inspection) -> bool:
+    return inspection.windows is None
 
 
 def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:

@@ -31,8 +31,8 @@ _SETTING = re.compile(
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
-def applies(inspection: Inspection) -> bool:  # noqa: ARG001 (which guests use LVM, their disks say)
-    return True
+def applies(inspection: Inspection) -> bool:
+    return inspection.windows is None
 
 
 def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:  # noqa: ARG001

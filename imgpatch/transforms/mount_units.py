@@ -26,8 +26,8 @@ PLACES = (
 )
 
 
-def applies(inspection: Inspection) -> bool:  # noqa: ARG001 (which guests have units, their files say)
-    return True
+def applies(inspection: Inspection) -> bool:
+    return inspection.windows is None
 
 
 def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:  # noqa: ARG001

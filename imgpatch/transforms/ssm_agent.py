@@ -30,8 +30,8 @@ _INSTALL = {
 }
 
 
-def applies(inspection: Inspection) -> bool:  # noqa: ARG001 (the user's choice alone decides)
-    return True
+def applies(inspection: Inspection) -> bool:
+    return inspection.windows is None
 
 
 def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:

@@ -11,6 +11,7 @@ from imgpatch.guest import Guest
 from imgpatch.inspection.windows import boot_drivers
 from imgpatch.inspection.windows.addresses import NetworkInterface, read_interfaces
 from imgpatch.inspection.windows.boot_drivers import Need
+from imgpatch.inspection.windows.boot_menu import BootMenu, read_boot_menus
 from imgpatch.inspection.windows.hives import (
     SYSTEM_PARTITION,
     VOLUME,
@@ -42,6 +43,7 @@ class Windows:
         interfaces: of the current control set.
         boot_stores: the hives with the boot configuration.
         boot_ini: the file that Windows before Vista has in their place.
+        boot_menus: what those say, in the same order.
         hives: as they were opened, SYSTEM first.
     """
 
@@ -55,6 +57,7 @@ class Windows:
     setup: SetupState
     boot_stores: tuple[str, ...]
     boot_ini: str | None
+    boot_menus: tuple[BootMenu, ...]
     hives: tuple[Hive, ...]
 
 
@@ -77,7 +80,7 @@ def inspect_windows(guest: Guest, *, force: bool = False) -> Windows | None:
     if control is None:
         raise RefusedError(f"{system.path}: it has no control set, so that no Windows can start with it")
     software = open_hive(guest, "SOFTWARE", force=force)
-    stores = tuple(path for path in BOOT_STORES if guest.exists(path))
+    stores = tuple(guest.resolve(path) for path in BOOT_STORES if guest.exists(path))
     boot_ini = next((p for v in (SYSTEM_PARTITION, VOLUME) if guest.exists(p := f"{v}/boot.ini")), None)
     host = (control.at("Services\\Tcpip\\Parameters") or control).value("Hostname")
     return Windows(
@@ -89,8 +92,9 @@ def inspect_windows(guest: Guest, *, force: bool = False) -> Windows | None:
         network_drivers=boot_drivers.read_needs(control, guest, folder, boot_drivers.NETWORK),
         interfaces=read_interfaces(control),
         setup=read_setup_state(software.root, control, guest),
-        boot_stores=tuple(guest.resolve(path) for path in stores),
+        boot_stores=stores,
         boot_ini=None if boot_ini is None else guest.resolve(boot_ini),
+        boot_menus=read_boot_menus(guest, stores, boot_ini, force=force),
         hives=(system, software),
     )
 

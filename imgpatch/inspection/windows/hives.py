@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import posixpath
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from imgpatch.errors import FormatError, RefusedError
 from imgpatch.formats import regf, registry, reglog
@@ -34,7 +34,7 @@ class Hive:
     """
 
     path: str
-    data: bytes
+    data: bytes = field(repr=False)
     replayed: int = 0
     forced: bool = False
     logs: tuple[str, ...] = ()

@@ -42,6 +42,7 @@ class SetupState:
         fast_startup: shutting down leaves the volumes half mounted.
         hibernated: the file of a hibernated system is on the volume.
         hyper_v: the role is installed.
+        domain_database: where a domain controller has its directory (`C:\Windows\NTDS\ntds.dit`).
     """
 
     image_state: str
@@ -55,6 +56,7 @@ class SetupState:
     fast_startup: bool
     hibernated: bool
     hyper_v: bool
+    domain_database: str = ""
 
 
 def read_setup_state(software: Key | None, control: Key, guest: Guest) -> SetupState:
@@ -72,6 +74,7 @@ def read_setup_state(software: Key | None, control: Key, guest: Guest) -> SetupS
         fast_startup=bool(_number(control, "Control\\Session Manager\\Power", "HiberbootEnabled")),
         hibernated=guest.head(f"{VOLUME}/hiberfil.sys", 4).lower() == b"hibr",
         hyper_v=control.at("Services\\vmms") is not None,
+        domain_database=_text(control, "Services\\NTDS\\Parameters", "DSA Database file"),
     )
 
 

@@ -22,7 +22,7 @@ class Naming(StrEnum):
     TAG_LINK = "tag link"
     """`/dev/disk/by-uuid/...` and its like: the same, as a path made by udev."""
     HARDWARE = "hardware"
-    """`/dev/sda1`, `by-id`, `by-path`, `/dev/root`: depends on controllers and drivers."""
+    """`/dev/sda1`, `by-id`, `by-path`, `mapper/mpatha1`, `/dev/root`: depends on controllers and drivers."""
     VOLUME = "volume"
     """LVM, md, device mapper: the name is written on the disk or in the guest's configuration."""
     OTHER = "other"
@@ -47,7 +47,13 @@ _MD = re.compile(r"/dev/(?:md/.+|md[0-9]+|disk/by-id/md-(?:uuid|name)-.+)", re.D
 _LETTERS = re.compile(r"/dev/(?:sd|hd|vd|xvd|ubd)([a-z]{1,3})([0-9]{0,4})")
 _NVME = re.compile(r"/dev/nvme([0-9]{1,4})n([1-9][0-9]{0,3})(?:p([0-9]{1,4}))?")
 _CCISS = re.compile(r"/dev/cciss/c0d([0-9]{1,4})(?:p([0-9]{1,4}))?")
-_BY_HARDWARE = re.compile(r"/dev/disk/by-(?:id|path)/.+?(?:-part([0-9]{1,4}))?", re.DOTALL)
+_BY_HARDWARE = re.compile(r"(/dev/disk/by-(?:id|path))/(.+?)(?:-part([0-9]{1,4}))?", re.DOTALL)
+_MULTIPATH = re.compile(
+    r"(/dev/mapper|/dev/disk/by-id/dm-name)[/-](mpath[a-z]{1,3}|3(?:[0-9a-f]{32}|[0-9a-f]{16}))"
+    r"(?:[-_]?p(?:art)?)?([0-9]{1,4})?"
+)
+"""A disk of several paths, by its number or its WWID, and its partition as kpartx(8) calls it."""
+_MULTIPATH_UUID = re.compile(r"(/dev/disk/by-id/dm-uuid)-(?:part([0-9]{1,4})-)?mpath-(.+)", re.DOTALL)
 _UDEV_ESCAPE = re.compile(rb"\\x([0-9a-fA-F]{2})")
 
 
@@ -59,6 +65,8 @@ def naming(spec: str) -> Naming:
         return Naming.OTHER
     if _tag_link(spec) is not None:
         return Naming.TAG_LINK
+    if _MULTIPATH.fullmatch(spec) or _MULTIPATH_UUID.fullmatch(spec):
+        return Naming.HARDWARE
     if _mapper_name(spec) is not None or spec.startswith(_VOLUMES):
         return Naming.VOLUME
     return Naming.HARDWARE
@@ -87,10 +95,11 @@ def resolve(spec: str, storage: Storage) -> Device | None:
         return storage.mounts.get("/")
     mapper = _mapper_name(spec)
     if mapper is not None:
-        return storage.by_mapper(mapper)
+        return storage.by_mapper(mapper) or _on_the_only_disk(spec, storage)
     if spec.startswith("/dev/disk/by-id/dm-uuid-"):
         dm_uuid = spec.removeprefix("/dev/disk/by-id/dm-uuid-")
-        return next((d for d in storage.devices if d.dm_uuid == dm_uuid), None)
+        volume = next((d for d in storage.devices if d.dm_uuid == dm_uuid), None)
+        return volume or _on_the_only_disk(spec, storage)
     if _MD.fullmatch(spec):
         return _array(spec, storage)
     where = place(spec)
@@ -108,6 +117,12 @@ def place(spec: str) -> tuple[int, int | None] | None:
         # One controller a disk (QEMU, EC2) or one namespace a disk (VMware); a mixture cannot be told.
         return None if controller and namespace else (controller + namespace, _number(found[3]))
     return None
+
+
+def hardware(spec: str) -> tuple[str, str] | None:
+    """The way and the disk of a name that says which disk it is (by-id, multipath); None of any other."""
+    found = _hardware(spec)
+    return found[:2] if found is not None and naming(spec) is Naming.HARDWARE else None
 
 
 def same_tag(device: Device, storage: Storage) -> tuple[Device, ...]:
@@ -180,15 +195,23 @@ def _number(text: str | None) -> int | None:
 
 
 def _on_the_only_disk(spec: str, storage: Storage) -> Device | None:
-    """by-id and by-path say a disk that imgpatch cannot know, and a partition number that it can.
+    """by-id, by-path and multipath say a disk that imgpatch cannot know, and a partition number that it can.
 
     So the name is resolved where only one disk of the machine has such a partition.
     """
-    found = _BY_HARDWARE.fullmatch(spec)
-    if not found:
+    found = _hardware(spec)
+    if found is None or naming(spec) is not Naming.HARDWARE:
         return None
-    partition = _number(found[1])
+    partition = _number(found[2])
     devices = [d for d in storage.devices if d.disk is not None and d.partition == partition]
     if partition is None:
         devices = [d for d in devices if d.fstype is not None]
     return devices[0] if len(devices) == 1 else None
+
+
+def _hardware(spec: str) -> tuple[str, str, str | None] | None:
+    """By which way, which disk and which partition a name says."""
+    if found := _MULTIPATH_UUID.fullmatch(spec):
+        return found[1], found[3], found[2]
+    found = _MULTIPATH.fullmatch(spec) or _BY_HARDWARE.fullmatch(spec)
+    return (found[1], found[2], found[3]) if found else None

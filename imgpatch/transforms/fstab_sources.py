@@ -42,8 +42,6 @@ _CONTAINER = re.compile(r".*_member|crypto_LUKS|BitLocker|bcache|drbd|DM_.*")
 
 _ALIASES = re.compile(r"/dev/(?:sd|hd|xvd)")  # one disk may have any of these names: Xen, old IDE
 
-_BY_HARDWARE = re.compile(r"(/dev/disk/by-(?:id|path))/(.+?)(?:-part[0-9]+)?", re.DOTALL)
-
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -144,11 +142,11 @@ class Sources:
         return next((point for point, other in others if point != line.fs_file and other != family), None)
 
     def _other_disk(self, spec: str, device: Device) -> bool:
-        """Whether a by-id or by-path of another disk than the root's came out at the root's."""
-        found = _BY_HARDWARE.fullmatch(spec)
+        """Whether a by-id, by-path or multipath of another disk than the root's came out at the root's."""
+        found = devices.hardware(spec)
         if found is None or self.root is None or device.disk != self.root.disk:
             return False
-        others = any(family.startswith(f"{found[1]}/") for family in self.confirmed)
+        others = any(family.startswith(f"{found[0]}/") for family in self.confirmed)
         return others and _family(spec) not in self.confirmed
 
     def _assembled(self, spec: str) -> bool:
@@ -227,11 +225,11 @@ def _fits(wanted: str, found: str | None) -> bool:
 def _family(spec: str) -> str:
     """Which way of counting a name belongs to; names of two ways may count different disks.
 
-    by-id and by-path count nothing: each is a disk of its own, which may have stayed behind.
+    by-id, by-path and multipath count nothing: each is a disk of its own, which may have stayed behind.
     """
-    hardware = _BY_HARDWARE.fullmatch(spec)
-    if hardware is not None and devices.naming(spec) is Naming.HARDWARE:
-        return f"{hardware[1]}/{hardware[2]}"
+    hardware = devices.hardware(spec)
+    if hardware is not None:
+        return "/".join(hardware)
     if devices.place(spec) is None:
         return "tag"
     return "sd" if _ALIASES.match(spec) else spec[:7]

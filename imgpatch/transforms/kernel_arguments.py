@@ -17,6 +17,9 @@ _SWAP = frozenset({"swap", "swsuspend", None})
 _ARRAYS = ("/dev/md", "/dev/disk/by-id/md-")
 _LOGICAL_VOLUMES = frozenset({"rd.lvm.lv", "rd_LVM_LV"})
 """dracut's, and the one it had in Red Hat 6."""
+_MOUNTED = {"boot": "/boot", "mount.usr": "/usr"}
+"""What an initramfs of dracut mounts besides the root (dracut.cmdline(7)); a machine in FIPS mode does not start
+where `boot=` is not there, with the checksum of its kernel."""
 _BLACKLISTS = frozenset(
     {"rd.driver.blacklist", "rdblacklist", "modprobe.blacklist", "module_blacklist", "blacklist"}
 )
@@ -97,10 +100,8 @@ class Arguments:
         if changed is not None:
             self._reasons[changed[1]] = None
             return changed[0]
-        if name == "root":
-            return self._root(word, value.strip('"'), initrd=initrd)
-        if name == "resume":
-            return self._resume(word, value.strip('"'))
+        if name in {"root", "resume", *_MOUNTED}:
+            return self._device(word, name, value.strip('"'), initrd=initrd)
         if name in _LOGICAL_VOLUMES and resolve(f"/dev/{value}", self._storage) is None:
             self._warnings[
                 f"{word} on the kernel command line names no logical volume of the disks given: the initramfs"
@@ -117,6 +118,11 @@ class Arguments:
             return word
         self._reason("M-11", f"{word} keeps a driver from loading that EC2 needs")
         return f"{name}={','.join(kept)}" if kept else None
+
+    def _device(self, word: str, name: str, value: str, *, initrd: bool) -> str | None:
+        if name == "resume":
+            return self._resume(word, value)
+        return self._root(word, value, initrd=initrd) if name == "root" else self._mounted(word, name, value)
 
     def _root(self, word: str, value: str, *, initrd: bool) -> str:
         if naming(value) is not Naming.HARDWARE:
@@ -147,6 +153,17 @@ class Arguments:
             return None
         self._reason(OWN_RULE, f"{word} depends on the old disk controller: resume={spec}")
         return f"resume={spec}"
+
+    def _mounted(self, word: str, name: str, value: str) -> str:
+        if naming(value) is not Naming.HARDWARE:
+            return word
+        device = self._storage.mounts.get(_MOUNTED[name]) or resolve(value, self._storage)
+        spec = None if device is None else self._tag(device, initrd=True)
+        if spec is None:
+            self._warnings[f"{word} on the kernel command line cannot be told by UUID and is left"] = None
+            return word
+        self._reason(OWN_RULE, f"{word} depends on the old disk controller: {name}={spec}")
+        return f"{name}={spec}"
 
     def _tag(self, device: Device, *, initrd: bool) -> str | None:
         """What names a device on any hardware: the kernel by itself only knows PARTUUID."""

@@ -84,6 +84,7 @@ def after(text: str, storage: Storage = STORAGE, name: str = edition.NEWEST, **f
         ("/dev/disk/by-partuuid/1-01 /boot ext4 ro", "UUID=b00b /boot ext4 ro"),
         ("/dev/disk/by-path/pci-0000:00:10.0-scsi-0:0:0:0-part2 / ext4 ro", "UUID=a007 / ext4 ro"),
         ("/dev/disk/by-id/ata-X_1-part5 none swap sw", "UUID=54a9 none swap sw"),
+        ("/dev/mapper/mpathap5 none swap sw", "UUID=54a9 none swap sw"),
         ("/dev/root / ext4 rw,noauto 0 1", "UUID=a007 / ext4 rw,noauto 0 1"),
         ("/dev/sda5 swap swap noauto", "UUID=54a9 swap swap noauto"),
         ("/dev/sdb1 /my\\040data auto user,noauto", "UUID=da7a /my\\040data auto user,noauto"),
@@ -289,6 +290,7 @@ BY_PATH = "/dev/disk/by-path/pci-0000:03:00.0-scsi-0:0"
     [
         ("UUID=a007", f"{BY_PATH}:1:0-part5", "disk 1 partition 5 is already mounted on /old"),
         (f"{BY_PATH}:0:0-part2", f"{BY_PATH}:1:0-part5", "disk 1 partition 5 is on the root's disk"),
+        ("/dev/mapper/mpatha2", "/dev/mapper/mpathb5", "disk 1 partition 5 is on the"),
         ("/dev/disk/by-id/scsi-36-part2", "/dev/disk/by-id/scsi-37-part5", "disk 1 partition 5 is on the"),
     ],
 )

@@ -11,6 +11,7 @@ from imgpatch.plan import NoteKind
 from imgpatch.storage import Device
 from tests import grub_corpus
 from tests.transforms.grub_machines import (
+    BOOT,
     BOTH,
     ROOT,
     SAVED_HEAD,
@@ -50,6 +51,9 @@ def entry(arguments: str, *, initrd: bool = True, command: str = "linux") -> str
         ("root=/dev/sdz9 ro", f"{BY_UUID} ro"),  # what boots today has the root that was found
         ("root=$x ro", "root=$x ro"),
         ("realroot=/dev/sda2 ro", "realroot=/dev/sda2 ro"),
+        ("root=/dev/mapper/mpatha2 ro", f"{BY_UUID} ro"),
+        ("ro fips=1 boot=/dev/sda2", "ro fips=1 boot=UUID=c0c0-root"),
+        ("ro boot=live mount.usr=UUID=1", "ro boot=live mount.usr=UUID=1"),
         ("ro resume=/dev/sda3", "ro resume=UUID=5a5a-swap"),
         ("ro  resume=/dev/sdb1 quiet", "ro quiet"),
         ("ro resume=/dev/sda2 quiet", "ro quiet"),
@@ -59,6 +63,11 @@ def entry(arguments: str, *, initrd: bool = True, command: str = "linux") -> str
 def test_devices_are_named_so_that_other_hardware_has_them(before: str, wanted: str) -> None:
     guest = machine({CFG: entry(before), **ONE})
     assert text_after(guest, CFG) == entry(wanted)
+
+
+def test_what_is_mounted_at_boot_is_the_boot_of_fips() -> None:
+    guest = machine({CFG: entry("ro fips=1 boot=/dev/sda1"), **ONE}, mounts={"/": ROOT, "/boot": BOOT})
+    assert "boot=UUID=b0b0-boot #" in text_after(guest, CFG)
 
 
 @pytest.mark.parametrize("command", ["linux16", "linuxefi"])

@@ -14,13 +14,17 @@ from __future__ import annotations
 
 
 class ImgpatchError(Exception):
-    """A message says what, where, what was found and what was wanted; the hint says what to do."""
+    """A message says what, where, what was found and what was wanted; the hint says what to do.
+
+    `rule` is the requirement of the documents that is not met (`R-41`), where it is one.
+    """
 
     exit_code = 70
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, rule: str | None = None) -> None:
         super().__init__(message)
         self.hint = hint
+        self.rule = rule
 
 
 class UsageError(ImgpatchError):

@@ -1,0 +1,93 @@
+"""The system and the kernel that boots by default are on the list (E-27; documents R-60, R-61, R-67).
+
+Systems that are not on it at all were refused for their kernel too, even where another system has the same.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable
+
+from imgpatch.finding import Finding, Machine, Severity
+from imgpatch.guest import Guest
+from imgpatch.inspection import Inspection
+from imgpatch.inspection.kernels import IMAGE_PATTERNS
+from imgpatch.matrix import Support, support
+
+RELEASE_FILES = ("/etc/centos-release", "/etc/rocky-release", "/etc/oracle-release", "/etc/redhat-release")
+_SNAPSHOT = "use import-snapshot and register-image, which take any kernel"
+
+
+def applies(inspection: Inspection) -> bool:
+    return inspection.windows is None
+
+
+def findings(machine: Machine) -> Iterable[Finding]:
+    release, path = default_release(machine.inspection)
+    if release is None:
+        return
+    system, edition = machine.inspection.system, machine.edition
+    version = point_version(machine.guest, machine.inspection)
+    found = support(edition.linux, system.id, version, release)
+    if found is Support.LISTED:
+        return
+    name = f"{system.name} ({version})" if version and version not in system.name else system.name
+    if found is Support.POINT_RELEASE:
+        yield Finding(
+            "R-60",
+            Severity.UNKNOWN,
+            f"{name} is not in the table of the edition {edition.name}, which has {_listed(machine)}; "
+            f"the kernel {release} is listed for those",
+            "nothing may be wrong; an update to a listed release is the sure way",
+            path=path,
+        )
+        return
+    yield Finding(
+        "R-61" if found is Support.OTHER_KERNEL else "R-60",
+        Severity.FAILS,
+        f"{name} boots {release} by default; {found}: {_listed(machine) or 'nothing of this name is'}",
+        _remedy(machine, version, found),
+        error="E-27",
+        path=path,
+        values={"release": release},
+    )
+
+
+def default_release(inspection: Inspection) -> tuple[str | None, str | None]:
+    """What `uname -r` would print after the default entry, and the kernel it boots; None: not known."""
+    kernel = inspection.default_kernel
+    if kernel is not None:
+        return kernel.release, kernel.image
+    default = inspection.bootloader.default if inspection.bootloader else None
+    if default is None:
+        return None, None
+    base = posixpath.basename(default.kernel)
+    prefixes = [posixpath.basename(pattern).rstrip("*") for pattern in IMAGE_PATTERNS]
+    return next((base.removeprefix(p) for p in prefixes if base.startswith(p)), None), default.kernel
+
+
+def point_version(guest: Guest, inspection: Inspection) -> str:
+    """`7.9` of a CentOS whose os-release says 7; the version as it is where no file says more."""
+    version = inspection.system.version
+    for path in RELEASE_FILES:
+        match = re.search(r"release (\d+(?:\.\d+)*)", guest.text(path) or "")
+        if match is not None and (match[1] == version or match[1].startswith(f"{version}.")):
+            return match[1]
+    return version
+
+
+def _listed(machine: Machine) -> str:
+    rows = [row for row in machine.edition.linux if row.id == machine.inspection.system.id]
+    major = [row for row in rows if row.has_major(machine.inspection.system.version)]
+    return "; ".join(f"{row.title} with {row.kernel_text}" for row in major or rows)
+
+
+def _remedy(machine: Machine, version: str, found: Support) -> str:
+    if found is not Support.OTHER_KERNEL:
+        return _SNAPSHOT
+    rows, system = machine.edition.linux, machine.inspection.system.id
+    for kernel in machine.inspection.kernels:
+        if not kernel.default and support(rows, system, version, kernel.release) is Support.LISTED:
+            return f"{kernel.release} is installed and listed: make it the default in the guest"
+    return f"install a listed kernel in the guest and make it the default; or {_SNAPSHOT}"

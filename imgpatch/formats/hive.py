@@ -13,7 +13,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ class DropKey:
 
 RegistryEdit = SetValue | DropValue | DropKey
 
-Model = dict[str, dict[str, Value]]
+Model = dict[str, Mapping[str, Value]]
 """Every key's path and values, both by small letters."""
 
 
@@ -68,7 +68,7 @@ def edited(data: bytes, edits: Sequence[RegistryEdit]) -> bytes:
         raise FormatError("the hive is not clean: its logs must be replayed before it is edited")
     root = registry.read(data)
     before = model(root)
-    wanted = {path: dict(values) for path, values in before.items()}
+    wanted = dict(before)
     for edit in edits:
         _model_edit(wanted, edit)
     if wanted == before:
@@ -77,16 +77,14 @@ def edited(data: bytes, edits: Sequence[RegistryEdit]) -> bytes:
         _guard(root, edit)
     after = _through_hivex(data, edits)
     found = registry.read(after)
-    if model(found) != wanted:
-        raise VerifyError(
-            f"the edited hive differs from what was asked for: {_difference(wanted, model(found))}"
-        )
+    if (made := model(found)) != wanted:
+        raise VerifyError(f"the edited hive differs from what was asked for: {_difference(wanted, made)}")
     _agrees_with_regipy(after, [edit for edit in edits if isinstance(edit, SetValue)], found)
     return after
 
 
 def model(root: Key) -> Model:
-    return {key.path.lower(): dict(key.values) for key in root.walk()}
+    return {key.path.lower(): key.values for key in root.walk()}
 
 
 def _model_edit(wanted: Model, edit: RegistryEdit) -> None:
@@ -95,13 +93,15 @@ def _model_edit(wanted: Model, edit: RegistryEdit) -> None:
         for below in [p for p in wanted if p == path or p.startswith(f"{path}\\")]:
             del wanted[below]
     elif isinstance(edit, DropValue):
-        wanted.get(path, {}).pop(edit.name.lower(), None)
+        if path in wanted:
+            wanted[path] = {n: value for n, value in wanted[path].items() if n != edit.name.lower()}
     else:
         names = path.split("\\")
         for i in range(1, len(names) + 1):
             wanted.setdefault("\\".join(names[:i]), {})
         known = wanted[path].get(edit.value.name.lower(), edit.value)
-        wanted[path][edit.value.name.lower()] = replace(edit.value, name=known.name)
+        name = edit.value.name.lower()
+        wanted[path] = {**wanted[path], name: replace(edit.value, name=known.name)}
 
 
 def _guard(root: Key, edit: RegistryEdit) -> None:

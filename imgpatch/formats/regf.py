@@ -292,6 +292,8 @@ def _checked_name(cell: bytes, offset: int) -> str:
 
 def _upper(name: str) -> str:
     """As Windows compares names: each character by itself (`ß` has no upper case there)."""
+    if name.isascii():
+        return name.upper()
     return "".join(upper if len(upper := char.upper()) == 1 else char for char in name)
 
 

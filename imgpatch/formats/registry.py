@@ -5,6 +5,7 @@ Made over a hive that `regf.check` has gone through, so every reference can be f
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -114,8 +115,9 @@ class Key:
             todo.extend(reversed(list(here.subkeys.values())))
 
 
+@functools.lru_cache(maxsize=4)
 def read(data: bytes) -> Key:
-    """The root key.
+    """The root key; of the last few hives it is remembered, since reading a large one takes seconds.
 
     Raises:
         FormatError: the hive is damaged.

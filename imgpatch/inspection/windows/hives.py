@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import posixpath
 from dataclasses import dataclass, field
 
@@ -41,7 +40,7 @@ class Hive:
 
     @property
     def root(self) -> Key:
-        return _read(self.data)
+        return registry.read(self.data)
 
 
 def windows_folder(guest: Guest) -> str | None:
@@ -101,18 +100,13 @@ def open_hive_file(guest: Guest, path: str, *, force: bool = False) -> Hive:
 
 def _checked(hive: Hive) -> Hive:
     try:
-        _read(hive.data)
+        registry.read(hive.data)
     except FormatError as error:
         raise RefusedError(
             f"{hive.path}: the hive is damaged: {error}",
             hint="let Windows repair it (it keeps older ones in config\\RegBack), then try again",
         ) from error
     return hive
-
-
-@functools.lru_cache(maxsize=8)
-def _read(data: bytes) -> Key:
-    return registry.read(data)
 
 
 def _config(folder: str, name: str) -> str:

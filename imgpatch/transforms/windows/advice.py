@@ -64,7 +64,7 @@ def _said(windows: Windows, wanted: frozenset[str]) -> Iterator[Note]:
         (
             setup.remote_desktop is False and "rdp" not in wanted,
             REMOTE_DESKTOP,
-            "Remote Desktop is off: the documents want it on, and the firewall open for it; --with rdp does it",
+            "Remote Desktop is off; the documents want it on, and the firewall open: --with rdp does it",
         ),
         (
             not setup.utc and "utc" not in wanted,

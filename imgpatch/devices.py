@@ -49,8 +49,8 @@ _NVME = re.compile(r"/dev/nvme([0-9]{1,4})n([1-9][0-9]{0,3})(?:p([0-9]{1,4}))?")
 _CCISS = re.compile(r"/dev/cciss/c0d([0-9]{1,4})(?:p([0-9]{1,4}))?")
 _BY_HARDWARE = re.compile(r"(/dev/disk/by-(?:id|path))/(.+?)(?:-part([0-9]{1,4}))?", re.DOTALL)
 _MULTIPATH = re.compile(
-    r"(/dev/mapper|/dev/disk/by-id/dm-name)[/-](mpath[a-z]{1,3}|3(?:[0-9a-f]{32}|[0-9a-f]{16}))"
-    r"(?:[-_]?p(?:art)?)?([0-9]{1,4})?"
+    r"(/dev/mapper|/dev/disk/by-id/dm-name)[/-](mpath[a-z]{1,3}?|3(?:[0-9a-f]{32}|[0-9a-f]{16}))"
+    r"(?:(?:[-_]?p(?:art)?)?([0-9]{1,4}))?"
 )
 """A disk of several paths, by its number or its WWID, and its partition as kpartx(8) calls it."""
 _MULTIPATH_UUID = re.compile(r"(/dev/disk/by-id/dm-uuid)-(?:part([0-9]{1,4})-)?mpath-(.+)", re.DOTALL)

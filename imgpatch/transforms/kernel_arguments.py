@@ -18,8 +18,10 @@ _ARRAYS = ("/dev/md", "/dev/disk/by-id/md-")
 _LOGICAL_VOLUMES = frozenset({"rd.lvm.lv", "rd_LVM_LV"})
 """dracut's, and the one it had in Red Hat 6."""
 _MOUNTED = {"boot": "/boot", "mount.usr": "/usr"}
-"""What an initramfs of dracut mounts besides the root (dracut.cmdline(7)); a machine in FIPS mode does not start
-where `boot=` is not there, with the checksum of its kernel."""
+"""What an initramfs of dracut mounts besides the root (dracut.cmdline(7)).
+
+A machine in FIPS mode does not start where `boot=` is not there, with the checksum of its kernel.
+"""
 _BLACKLISTS = frozenset(
     {"rd.driver.blacklist", "rdblacklist", "modprobe.blacklist", "module_blacklist", "blacklist"}
 )

@@ -168,16 +168,23 @@ def _disables_uuid(defaults: GrubDefaults) -> str | None:
 
 
 def _words(defaults: GrubDefaults) -> tuple[str, ...]:
-    """What GRUB_CMDLINE_LINUX holds; where only a shell could tell, every word anyone puts into it."""
-    if _ALL_KERNELS not in defaults.values:
+    """What all entries of the next menu get: of both lists, where it has no entries for recovery."""
+    both = defaults.get("GRUB_DISABLE_RECOVERY") == "true"
+    names = (_ALL_KERNELS, f"{_ALL_KERNELS}_DEFAULT") if both else (_ALL_KERNELS,)
+    return tuple(word for name in names for word in _held(defaults, name))
+
+
+def _held(defaults: GrubDefaults, name: str) -> tuple[str, ...]:
+    """The words of a list; where only a shell could tell, every word anyone puts into it."""
+    if name not in defaults.values:
         return ()
-    value = defaults.get(_ALL_KERNELS)
+    value = defaults.get(name)
     if value is not None:
         return tuple(value.split())
     found: list[str] = []
     for text in defaults.texts.values():
         for piece in shellvars.parse(text):
-            if isinstance(piece, shellvars.Assignment) and piece.name == _ALL_KERNELS:
+            if isinstance(piece, shellvars.Assignment) and piece.name == name:
                 found += piece.raw.replace('"', " ").replace("'", " ").split()
     return tuple(found)
 

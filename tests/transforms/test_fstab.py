@@ -290,7 +290,7 @@ BY_PATH = "/dev/disk/by-path/pci-0000:03:00.0-scsi-0:0"
     [
         ("UUID=a007", f"{BY_PATH}:1:0-part5", "disk 1 partition 5 is already mounted on /old"),
         (f"{BY_PATH}:0:0-part2", f"{BY_PATH}:1:0-part5", "disk 1 partition 5 is on the root's disk"),
-        ("/dev/mapper/mpatha2", "/dev/mapper/mpathb5", "disk 1 partition 5 is on the"),
+        ("/dev/mapper/mpatha2", "/dev/mapper/mpathbp5", "disk 1 partition 5 is on the"),
         ("/dev/disk/by-id/scsi-36-part2", "/dev/disk/by-id/scsi-37-part5", "disk 1 partition 5 is on the"),
     ],
 )

@@ -243,6 +243,14 @@ def test_the_next_menu_has_the_same_arguments(before: str, wanted: str | None) -
         assert "=true" not in text
 
 
+def test_nothing_is_said_twice_where_all_entries_have_the_other_list() -> None:
+    """Amazon Linux 2 as it ships."""
+    text = 'GRUB_CMDLINE_LINUX_DEFAULT="a net.ifnames=0 biosdevname=0"\n'
+    for more, again in (("GRUB_DISABLE_RECOVERY=true\n", False), ("", True)):
+        guest = machine({CFG: entry(BY_UUID), DEFAULTS: text + more, **ONE, **UDEV})
+        assert ("GRUB_CMDLINE_LINUX=" in text_after(guest, DEFAULTS)) == again
+
+
 def test_the_drop_in_that_has_the_last_word_is_edited() -> None:
     drop_in = "/etc/default/grub.d/x.cfg"
     files = {

@@ -1,0 +1,493 @@
+"""One case a finding: a machine without the fault, and what spoils it in one thing."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from imgpatch.edition import NEWEST
+from imgpatch.finding import Container, Severity
+from imgpatch.storage import Device, Disk, Storage
+from tests.checks.machines import (
+    DRIVERS,
+    ESP_TYPE,
+    GIB,
+    GRUB_CFG,
+    MIB,
+    OTHER,
+    RELEASE,
+    ROOT,
+    Change,
+    Parts,
+    of_row,
+    ubuntu,
+)
+from tests.inspection import kernel_trees
+
+FAILS, UNKNOWN, MAY, ADVICE = Severity.FAILS, Severity.UNKNOWN, Severity.MAY_NOT_BOOT, Severity.ADVICE
+ESP = Device(disk=0, partition=4, fstype="vfat", uuid="E5E5", parttype=ESP_TYPE, size=200 * MIB)
+FSTAB, NETPLAN, INITRD = "/etc/fstab", "/etc/netplan/50-net.yaml", f"/boot/initrd.img-{RELEASE}"
+ROOT_LINE = "/dev/mapper/ubuntu--vg-ubuntu--lv"
+STUB = "search -n -u 1234 -s root\nset prefix=($root)/grub2\nconfigfile $prefix/grub.cfg\n"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A fault.
+
+    Attributes:
+        check: the module that finds it.
+        change: spoils the machine.
+        place: the path, device or disk of the finding, perhaps with a line.
+        base: the machine without the fault.
+        gone: rules of findings of the machine that the fault hides.
+        twin: the edition in which the same machine is without fault, where that is the one thing.
+    """
+
+    name: str
+    check: str
+    change: Change
+    severity: Severity
+    rule: str
+    error: str | None = None
+    place: str | None = None
+    base: Callable[[], Parts] = ubuntu
+    edition: str = NEWEST
+    gone: frozenset[str] = frozenset()
+    twin: str | None = None
+
+
+def put(path: str, text: bytes | str | None) -> Change:
+    return lambda parts: parts.having({path: text})
+
+
+def line(text: str) -> Change:
+    """One more line of fstab, the third."""
+    return lambda parts: parts.having({FSTAB: parts.text(FSTAB) + text + "\n"})
+
+
+def devices(*more: Device) -> Change:
+    return lambda parts: parts.adding(*more)
+
+
+def disk(name: str, fmt: str, size: int) -> Change:
+    return lambda parts: replace(parts, containers=(Container(name, fmt, size), *parts.containers[1:]))
+
+
+def root_is(**fields: object) -> Change:
+    """Another root device, everywhere."""
+
+    def change(parts: Parts) -> Parts:
+        new = replace(ROOT, **fields)  # type: ignore[arg-type]  # as the fields of Device
+        old = parts.storage
+        return replace(
+            parts,
+            storage=Storage(
+                old.disks,
+                tuple(new if d == ROOT else d for d in old.devices),
+                {point: new if d == ROOT else d for point, d in old.mounts.items()},
+            ),
+        )
+
+    return change
+
+
+def table(kind: str) -> Change:
+    def change(parts: Parts) -> Parts:
+        disks = tuple(Disk(kind, d.size) for d in parts.storage.disks)
+        return replace(parts, storage=replace(parts.storage, disks=disks))
+
+    return change
+
+
+def with_esp(parts: Parts) -> Parts:
+    """The same machine by UEFI, with its fallback loader and the stub of its vendor."""
+    plain = [d for d in parts.storage.devices if d.partition != 1]
+    parts = replace(parts, storage=replace(parts.storage, devices=tuple(plain)))
+    parts = parts.adding(ESP, mounts={"/boot/efi": ESP})
+    parts = line("UUID=E5E5 /boot/efi vfat defaults 0 1")(parts)
+    loaders = {"/boot/efi/EFI/BOOT/BOOTX64.EFI": b"MZ", "/boot/efi/EFI/ubuntu/grubx64.efi": b"MZ"}
+    return parts.having({**loaders, "/boot/efi/EFI/ubuntu/grub.cfg": STUB})
+
+
+@functools.cache
+def uefi() -> Parts:
+    return with_esp(ubuntu())
+
+
+@functools.cache
+def mbr() -> Parts:
+    """A machine of 2019: MBR, a system of that list."""
+    parts = table("dos")(ubuntu())
+    parts = parts.replaced("/etc/os-release", "24.04", "18.04")
+    plain = [d for d in parts.storage.devices if d.partition != 1]
+    return replace(parts, storage=replace(parts.storage, devices=tuple(plain)))
+
+
+@functools.cache
+def ifupdown() -> Parts:
+    parts = put("/etc/network/interfaces", "auto eth0\niface eth0 inet dhcp\n")(
+        ubuntu().without("/etc/netplan")
+    )
+    return parts.without("/usr/lib/systemd").having({"/sbin/dhclient": b"x", "/sbin/ifup": b"x"})
+
+
+@functools.cache
+def rhel() -> Parts:
+    return of_row("rhel-9")
+
+
+def alone(release: str) -> Change:
+    """The default kernel under another release, its files moved along."""
+
+    def change(parts: Parts) -> Parts:
+        moved = {
+            path.replace(RELEASE, release): data.replace(RELEASE.encode(), release.encode())
+            if path.endswith((".cfg", ".dep"))
+            else data
+            for path, data in parts.files.items()
+        }
+        initrd = kernel_trees.image(release, DRIVERS)
+        return replace(parts, files=moved | {f"/boot/initrd.img-{release}": initrd})
+
+    return change
+
+
+def grubenv(saved: str) -> Change:
+    text = f"# GRUB Environment Block\n{saved}".encode()
+    return put("/boot/grub2/grubenv", text.ljust(1024, b"#"))
+
+
+MENU_LST = "default 0\ntitle x\nroot (hd0,0)\nkernel /vmlinuz-x root=/dev/sda1\n"
+ARM = bytes.fromhex("7f454c460201010000000000000000000300b70001000000")
+I386 = bytes.fromhex("7f454c4601010100000000000000000003000300" + "01000000")
+UNIT = "/etc/systemd/system"
+
+CASES = (
+    Case("qcow2", "disk_files", disk("d.qcow2", "qcow2", GIB), ADVICE, "R-01", "E-01", "d.qcow2"),
+    Case("8 TiB", "disk_files", disk("d.vmdk", "vmdk", 8 << 40), FAILS, "R-11", None, "d.vmdk"),
+    Case(
+        "2 TiB",
+        "disk_files",
+        disk("d.vmdk", "vmdk", (2 << 40) + 1),
+        FAILS,
+        "R-12",
+        None,
+        "d.vmdk",
+        mbr,
+        "2019",
+    ),
+    Case(
+        "22 disks",
+        "disk_files",
+        lambda p: replace(
+            p, containers=(*p.containers, *(Container(f"{n}.vmdk", "vmdk", 1) for n in range(21)))
+        ),
+        FAILS,
+        "R-13",
+    ),
+    Case("GPT", "partition_table", table("gpt"), FAILS, "R-21", None, "disk 1", mbr, "2019"),
+    Case("ESP", "partition_table", devices(ESP), FAILS, "R-24", "A25", ESP.name, mbr, "2019"),
+    Case(
+        "LUKS",
+        "encrypted_volumes",
+        devices(Device(disk=0, partition=5, fstype="crypto_LUKS")),
+        UNKNOWN,
+        "R-43",
+        None,
+        "disk 1 partition 5",
+    ),
+    Case("ReiserFS", "root_file_system", root_is(fstype="reiserfs"), FAILS, "R-40", "E-15", ROOT.name),
+    Case(
+        "the root in a subvolume",
+        "btrfs_subvolumes",
+        lambda p: p.replaced(FSTAB, "/ ext4 defaults", "/ btrfs subvol=@"),
+        FAILS,
+        "R-41",
+        "E-15",
+        "/etc/fstab:1",
+    ),
+    Case(
+        "a subvolume elsewhere",
+        "btrfs_subvolumes",
+        line(f"{ROOT_LINE} /srv btrfs subvolid=300 0 0"),
+        UNKNOWN,
+        "R-41",
+        None,
+        "/etc/fstab:3",
+    ),
+    Case(
+        "ostree",
+        "system_files",
+        lambda p: p.replaced("/boot/grub/grub.cfg", "ro net", "ostree=/ostree/boot.1 net"),
+        FAILS,
+        "R-60",
+        "E-15",
+        "/boot/grub/grub.cfg",
+    ),
+    Case(
+        "ARM64",
+        "processor",
+        put("/usr/bin/dash", ARM),
+        FAILS,
+        "R-63",
+    ),
+    Case("32-bit", "processor", put("/usr/bin/dash", I386), FAILS, "R-62"),
+    Case("no program", "processor", put("/usr/bin/dash", "#!"), UNKNOWN, "R-62"),
+    Case(
+        "fstab is a link",
+        "fstab_file",
+        lambda p: p.having({"/nix/fstab": p.text(FSTAB)}).linked(FSTAB, "/nix/fstab"),
+        FAILS,
+        "R-48",
+        "A46",
+        FSTAB,
+    ),
+    Case("no fstab", "fstab_file", put(FSTAB, None), FAILS, "R-48", "A46", FSTAB),
+    Case("NULs", "fstab_file", line("\0\0"), FAILS, "R-48", "E-22", FSTAB),
+    Case("no root in fstab", "fstab_file", put(FSTAB, "# none\n"), UNKNOWN, "R-48", None, FSTAB),
+    Case(
+        "a stub beside the loader",
+        "grub_files",
+        put("/boot/efi/boot/grub2/grub.cfg", STUB),
+        FAILS,
+        "R-30",
+        "E-05",
+        "/boot/efi/boot/grub2/grub.cfg",
+        uefi,
+    ),
+    Case(
+        "two menus",
+        "grub_files",
+        put("/boot/grub2/grub.cfg", GRUB_CFG + "# old\n"),
+        FAILS,
+        "R-30",
+        "E-05",
+        "/boot/grub2/grub.cfg",
+    ),
+    Case(
+        "menu.lst",
+        "grub_files",
+        put("/boot/grub/menu.lst", MENU_LST),
+        FAILS,
+        "R-30",
+        "E-05",
+        "/boot/grub/menu.lst",
+    ),
+    Case(
+        "menu.lst in 2024",
+        "grub_files",
+        put("/boot/grub/menu.lst", MENU_LST),
+        UNKNOWN,
+        "R-30",
+        "E-05",
+        "/boot/grub/menu.lst",
+        mbr,
+        "2024",
+    ),
+    Case(
+        "a grubenv without a default",
+        "default_kernel",
+        grubenv(""),
+        FAILS,
+        "R-31",
+        "E-23",
+        "/boot/grub2/grub.cfg",
+        rhel,
+    ),
+    Case(
+        "a default that is gone",
+        "default_kernel",
+        grubenv("saved_entry=no-such-entry\n"),
+        FAILS,
+        "R-31",
+        "E-23",
+        "/boot/grub2/grub.cfg",
+        rhel,
+    ),
+    Case(
+        "loader entries in 2019",
+        "default_kernel",
+        lambda p: p,
+        FAILS,
+        "R-31",
+        "A56",
+        "/boot/grub2/grub.cfg",
+        rhel,
+        "2019",
+        twin="2024",
+    ),
+    Case(
+        "HWE",
+        "supported_kernel",
+        alone("6.14.0-29-generic"),
+        FAILS,
+        "R-61",
+        "E-27",
+        "/boot/vmlinuz-6.14.0-29-generic",
+    ),
+    Case(
+        "an unlisted version",
+        "supported_kernel",
+        lambda p: p.replaced("/etc/os-release", "24.04", "25.10"),
+        FAILS,
+        "R-60",
+        "E-27",
+        f"/boot/vmlinuz-{RELEASE}",
+    ),
+    Case(
+        "an unlisted system",
+        "supported_kernel",
+        lambda p: p.replaced("/etc/os-release", "ID=ubuntu", "ID=mint"),
+        FAILS,
+        "R-60",
+        "E-27",
+        f"/boot/vmlinuz-{RELEASE}",
+    ),
+    Case(
+        "a point release",
+        "supported_kernel",
+        lambda p: p.replaced("/usr/lib/os-release", '"9.5"', '"9.8"').replaced(
+            "/etc/redhat-release", "9.5", "9.8"
+        ),
+        UNKNOWN,
+        "R-60",
+        None,
+        "/boot/vmlinuz-5.14.0-503.11.1.el9_5.x86_64",
+        rhel,
+    ),
+    Case(
+        "no initramfs",
+        "initramfs_readable",
+        put(INITRD, None),
+        FAILS,
+        "R-49",
+        "E-24",
+        INITRD,
+        gone=frozenset({"R-97"}),
+    ),
+    Case(
+        "cut short",
+        "initramfs_readable",
+        lambda p: p.having({INITRD: p.files[INITRD][:-100]}),
+        FAILS,
+        "R-49",
+        "E-24",
+        INITRD,
+    ),
+    Case("LZO", "initramfs_readable", put(INITRD, b"\x89LZO\x00\r\n\x1a\n"), UNKNOWN, "R-49", "E-24", INITRD),
+    Case(
+        "full in 2019",
+        "free_space",
+        lambda p: replace(p, free=249 * MIB),
+        FAILS,
+        "R-47",
+        None,
+        "/",
+        mbr,
+        "2019",
+    ),
+    Case("full", "free_space", lambda p: replace(p, free=249 * MIB), ADVICE, "R-47", None, "/"),
+    Case(
+        "no fallback",
+        "boot_firmware",
+        put("/boot/efi/EFI/BOOT/BOOTX64.EFI", None),
+        MAY,
+        "R-33",
+        None,
+        "/boot/efi/EFI/BOOT/BOOTX64.EFI",
+        uefi,
+    ),
+    Case("the second disk", "boot_firmware", root_is(disk=1), MAY, "R-14", None, ROOT.name),
+    Case(
+        "drivers left out",
+        "boot_drivers",
+        put(INITRD, kernel_trees.image(RELEASE)),
+        MAY,
+        "R-97",
+        None,
+        INITRD,
+    ),
+    Case(
+        "a missing disk",
+        "fstab_devices",
+        line("UUID=dead /srv ext4 defaults 0 2"),
+        MAY,
+        "R-50",
+        None,
+        "/etc/fstab:3",
+    ),
+    Case(
+        "a device name",
+        "fstab_devices",
+        line("/dev/sda2 /srv ext4 defaults 0 2"),
+        ADVICE,
+        "R-50",
+        None,
+        "/etc/fstab:3",
+    ),
+    Case("no DHCP client", "dhcp_client", put("/sbin/dhclient", None), MAY, "R-83", "A61", None, ifupdown),
+    Case(
+        "masked",
+        "dhcp_client",
+        lambda p: p.linked(f"{UNIT}/systemd-networkd.service", "/dev/null"),
+        MAY,
+        "R-83",
+        "A61",
+        f"{UNIT}/systemd-networkd.service",
+    ),
+    Case(
+        "ens192", "network_names", lambda p: p.replaced(NETPLAN, "eth0", "ens192"), MAY, "R-66", None, NETPLAN
+    ),
+    Case(
+        "a kernel of no package",
+        "custom_kernel",
+        lambda p: p.having({f"/var/lib/dpkg/info/linux-image-{OTHER}.list": ""}),
+        MAY,
+        "R-65",
+        None,
+        f"/boot/vmlinuz-{RELEASE}",
+    ),
+    Case("no sshd", "ssh_server", put("/usr/sbin/sshd", None), ADVICE, "R-84"),
+    Case(
+        "sshd masked",
+        "ssh_server",
+        lambda p: p.linked(f"{UNIT}/ssh.service", "/dev/null"),
+        ADVICE,
+        "R-84",
+        None,
+        f"{UNIT}/ssh.service",
+    ),
+    Case("tools", "vmware_tools", put("/usr/bin/vmtoolsd", "x"), ADVICE, "R-81", None, "/usr/bin/vmtoolsd"),
+    Case(
+        "a CD",
+        "removable_media",
+        line("/dev/sr0 /media/cdrom udf,iso9660 user,noauto 0 0"),
+        ADVICE,
+        "R-82",
+        None,
+        "/etc/fstab:3",
+    ),
+    Case(
+        "cloud-init",
+        "first_boot",
+        lambda p: p.having({"/usr/bin/cloud-init": "x", "/etc/cloud/cloud.cfg": "a: 1\n"}),
+        ADVICE,
+        "imgpatch",
+        None,
+        "/etc/cloud/cloud.cfg",
+    ),
+    Case("relabelling", "first_boot", put("/.autorelabel", ""), ADVICE, "imgpatch", None, "/.autorelabel"),
+    Case(
+        "past its end of life",
+        "end_of_life",
+        lambda p: p,
+        ADVICE,
+        "R-74",
+        None,
+        None,
+        lambda: of_row("debian-10"),
+        twin="2024",
+    ),
+)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +11,11 @@ from typing import Any
 import pytest
 
 from fixtures.build import BuiltGuest, build, disk_at
+from fixtures.debians import TRIED_THOROUGHLY, Guest
 from fixtures.machines import boot, boot_source, nvme_machine
-from fixtures.recipes import RECIPES, Recipe
-from fixtures.report import BootReport, GuestReport, Outcome
+from fixtures.report import Outcome
 from fixtures.snapshot import Entry, snapshot
+from tests.boot.running import EC2_ADDRESS, imgpatch, is_at_home, up
 
 pytestmark = pytest.mark.boot
 
@@ -26,10 +25,6 @@ HANGS_IN = {
     "debian-11-btrfs": Outcome.INITRAMFS_SHELL,
 }
 """How each original ends on EC2's hardware: no driver for the root, or no loader where UEFI looks."""
-
-EC2_NETWORK = "172.31."
-"""What the NVMe machine's DHCP server gives; a static address kept would be another. It gives no route
-and no name server: QEMU's network is closed to the outside (`restrict=on`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +36,11 @@ class Patched:
     plan: dict[str, Any]
 
 
-def imgpatch(*arguments: str | Path) -> str:
-    """Runs the command as a user would, in a process of its own."""
-    argv = [sys.executable, "-m", "imgpatch", *map(str, arguments)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{argv}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-@pytest.fixture(scope="module", params=RECIPES, ids=lambda recipe: recipe.name)
+@pytest.fixture(scope="module", params=TRIED_THOROUGHLY, ids=lambda guest: guest.name)
 def patched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patched]:
-    recipe: Recipe = request.param
-    guest = build(recipe)
-    image = tmp_path_factory.mktemp(recipe.name) / f"patched.{guest.disk.format}"
+    which: Guest = request.param
+    guest = build(which)
+    image = tmp_path_factory.mktemp(which.name) / f"patched.{guest.disk.format}"
     before = guest.disk.path.stat()
     plan = json.loads(imgpatch("apply", guest.disk.path, "--output", image, "--json"))
     assert guest.disk.path.stat().st_mtime_ns == before.st_mtime_ns
@@ -101,17 +88,13 @@ def test_the_original_hangs_on_an_nvme_only_machine(patched: Patched) -> None:
 
 
 def test_the_patched_one_comes_up_with_dhcp_and_all_its_file_systems(patched: Patched) -> None:
-    home = _up(boot_source(patched.guest))
-    there = _up(boot([disk_at(patched.image)], nvme_machine(patched.guest.recipe.firmware)))
-    assert [interface for interface, _ in there.addresses] == ["eth0"]
-    assert there.addresses[0][1].startswith(EC2_NETWORK)
+    recipe = patched.guest.recipe
+    home = up(boot_source(patched.guest))
+    assert is_at_home(home, recipe.interface), home
+    assert home.failed == recipe.fails_at_home
+    there = up(boot([disk_at(patched.image)], nvme_machine(recipe.firmware)))
+    assert there.addresses == (EC2_ADDRESS,)
     assert there.failed <= home.failed
     missing = home.mounts.keys() - there.mounts.keys()
-    assert missing <= ({"/srv/data"} if patched.guest.recipe.data_disk else set())
+    assert missing <= ({"/srv/data"} if recipe.data_disk else set())
     assert len(there.swaps) == len(home.swaps)
-
-
-def _up(report: BootReport) -> GuestReport:
-    assert report.outcome is Outcome.MULTI_USER, str(report)
-    assert report.guest is not None
-    return report.guest

@@ -153,7 +153,9 @@ class Sources:
         """Whether the guest will make this device from what is there."""
         held = {device.fstype for device in self.storage.devices}
         if spec.startswith(("/dev/md", "/dev/disk/by-id/md-")):
-            return "linux_raid_member" in held
+            arrays = [device for device in self.storage.devices if device.md_uuid is not None]
+            unnamed = [d for d in arrays if d not in self.claims and not _CONTAINER.fullmatch(d.fstype or "")]
+            return bool(unnamed) if arrays else "linux_raid_member" in held
         if spec.startswith("/dev/disk/by-id/dm-uuid-LVM-"):
             volumes = [device for device in self.storage.devices if device.mapper is not None]
             return bool(volumes) and all(volume.dm_uuid is None for volume in volumes)

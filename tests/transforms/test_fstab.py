@@ -369,6 +369,18 @@ def test_an_array_whose_members_are_there_stays() -> None:
         assert after(line, storage) == line
 
 
+def test_an_array_that_none_of_those_found_can_be_is_not_waited_for() -> None:
+    """All arrays of the disks given are found, and each of them has another line."""
+    member = Device(0, 8, fstype="linux_raid_member", uuid="10")
+    array = Device(fstype="ext4", uuid="11", md_uuid="a" * 32, md_names=("/dev/md/x",))
+    other = replace(array, uuid="12", md_uuid="b" * 32, md_names=("/dev/md127",))
+    storage = replace(STORAGE, devices=(*STORAGE.devices, member, array, other))
+    text = "/dev/md/x /x ext4 ro\n/dev/md5 /y ext4 ro\n"
+    assert after(text, storage) == text, "/dev/md5 may be the array without a line"
+    text += "UUID=12 /z ext4 ro\n"
+    assert after(text, storage) == text.replace("/dev/md5 /y ext4 ro", "/dev/md5 /y ext4 ro,nofail")
+
+
 def test_without_a_known_root_its_line_stays_and_is_warned_of() -> None:
     plan = plan_of("UUID=dead / ext4 ro", Storage())
     assert plan.changes == ()

@@ -18,15 +18,17 @@ import click
 
 from imgpatch import edition as editions
 from imgpatch import operations, reference
+from imgpatch.checks import predicted
 from imgpatch.errors import ImgpatchError, UsageError
 from imgpatch.images import doctor as doctors
 from imgpatch.images import probe
 from imgpatch.images.windows_volumes import Opening
 from imgpatch.plan import Choices, Package
 from imgpatch.progress import Progress, on_stderr
-from imgpatch.reports import document, machine_check, text
+from imgpatch.reports import document, machine_check, task, text, verdict
 
 EXIT_CHANGES = 1
+EXIT_FAILS = 1
 EXIT_INTERRUPTED = 130
 EXIT_BUG = 70
 ADVICE = frozenset({"rdp", "utc"})
@@ -38,16 +40,19 @@ images_argument = click.argument(
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 
 
+_edition_option = click.option(
+    "--edition",
+    "edition_name",
+    default=editions.NEWEST,
+    show_default=True,
+    help=f"Edition of the documents to follow: {', '.join(editions.names())}.",
+)
+
+
 def planning_options(command: Command) -> Command:
     """The options that decide what a plan holds: preview and apply take the same, so that digests agree."""
     options = [
-        click.option(
-            "--edition",
-            "edition_name",
-            default=editions.NEWEST,
-            show_default=True,
-            help=f"Edition of the documents to follow: {', '.join(editions.names())}.",
-        ),
+        _edition_option,
         click.option(
             "--original-suffix",
             default=Choices().original_suffix,
@@ -184,6 +189,50 @@ def preview(
         _print(text.render_plan(result.plan, edition, result.messages, choices=chosen, colour=_colour()))
     if exit_code and not result.plan.is_empty:
         sys.exit(EXIT_CHANGES)
+
+
+@cli.command()
+@images_argument
+@_edition_option
+@click.option(
+    "--matrix",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="A table of systems of your own, in TOML, laid over the edition's.",
+)
+@click.option("--after", is_flag=True, help="Check the machine as apply would leave it.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "aws"]),
+    default="text",
+    help="aws: as AWS tells it.",
+)
+@click.option("--json", "form", flag_value="json", help="One JSON document on stdout.")
+@click.pass_obj
+def check(
+    progress: Progress,
+    /,
+    images: tuple[Path, ...],
+    edition_name: str,
+    matrix: Path | None,
+    after: bool,
+    form: str,
+) -> None:
+    """Predict whether the import would fail, and with which words; exit 1 where it would."""
+    edition = editions.load(edition_name)
+    if matrix is not None:
+        edition = editions.with_matrix(edition, matrix.read_text(encoding="utf-8", errors="surrogateescape"))
+    result = operations.check_images(images, edition, progress, after=after)
+    progress.close()
+    if form == "json":
+        _print_json(verdict.verdict_document(result))
+    elif form == "aws":
+        _print_json(task.task_document(result))
+    else:
+        _print(verdict.render_verdict(result, colour=_colour()))
+    if predicted(result.findings) is not None:
+        sys.exit(EXIT_FAILS)
 
 
 @cli.command()

@@ -65,12 +65,14 @@ class Container:
     Attributes:
         name: as the user gave it.
         format: as qemu names it.
-        size: bytes of the disk, not of the file.
+        size: bytes of the disk.
+        file_size: bytes of the file.
     """
 
     name: str
     format: str
     size: int
+    file_size: int = 0
 
 
 @dataclass(frozen=True, slots=True)

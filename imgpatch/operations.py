@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from imgpatch import checks
 from imgpatch import commit as commits
+from imgpatch.checks import opening as opening_check
 from imgpatch.edition import Edition
 from imgpatch.errors import RefusedError, StalePlanError, UsageError
+from imgpatch.finding import Container, Finding, Machine
 from imgpatch.images import locks, probe, redolog
 from imgpatch.images.appliance import Drive, Settings
 from imgpatch.images.container import Image, open_images
@@ -26,7 +29,7 @@ from imgpatch.images.session import Session, open_session
 from imgpatch.images.windows_volumes import SHUT_DOWN, Opening
 from imgpatch.inspection import Inspection, inspect
 from imgpatch.manifest import Manifest
-from imgpatch.plan import Choices, Context, Plan, make_plan
+from imgpatch.plan import Choices, Context, Plan, make_plan, planned
 from imgpatch.progress import Progress
 from imgpatch.storage import Storage
 from imgpatch.target import EC2
@@ -56,6 +59,23 @@ class Planned:
     plan: Plan
     messages: tuple[str, ...]
     written: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What an import would come upon.
+
+    Attributes:
+        findings: the most decisive first.
+        containers: the disk files as the service would get them.
+        inspection: None where the machine could not be opened: then nothing behind that was looked at.
+    """
+
+    findings: tuple[Finding, ...]
+    edition: Edition
+    containers: tuple[Container, ...]
+    inspection: Inspection | None
+    messages: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +113,48 @@ def preview_images(
     with _reading(paths, progress, opening) as (_, session):
         plan = _plan(session, edition, choices, progress)
         return Planned(plan, session.messages)
+
+
+def check_images(
+    paths: Sequence[Path],
+    edition: Edition,
+    progress: Progress,
+    *,
+    after: bool = False,
+    choices: Choices | None = None,
+) -> Checked:
+    """Opens a machine read-only and predicts what its import would fail with.
+
+    Args:
+        paths: the disks of the machine, in order.
+        edition: of the documents, perhaps with a table of the user's own.
+        progress: told each step.
+        after: check the machine as `apply_images` with these choices would leave it.
+        choices: what the user decided; of use with `after`.
+
+    Raises:
+        RefusedError: it cannot be opened, for a reason that is none of the service's.
+    """
+    try:
+        with _reading(paths, progress, SHUT_DOWN if after else Opening(look=True)) as (images, session):
+            guest = session.guest
+            if after:
+                plan = _plan(session, edition, choices or Choices(), progress)
+                guest = planned(guest, {change.path: change.after for change in plan.changes})
+            progress.step("checking")
+            inspection = inspect(guest, EC2)
+            space = {"/": session.files.space("/")}
+            containers = tuple(map(_container, images))
+            findings = checks.run(Machine(guest, inspection, edition, containers, space))
+            return Checked(findings, edition, containers, inspection, session.messages)
+    except RefusedError as error:
+        finding = opening_check.finding(error)
+        if finding is None:
+            raise
+        containers = ()
+        with contextlib.suppress(RefusedError):
+            containers = tuple(map(_container, open_images(paths)))
+        return Checked((finding,), edition, containers, None, ())
 
 
 def apply_images(
@@ -170,6 +232,10 @@ def _refuse_half_merged(paths: Sequence[Path]) -> None:
                 f"{path}: a change in place was killed while it was merged into the image",
                 hint=f"finish it first: imgpatch recover {path}",
             )
+
+
+def _container(image: Image) -> Container:
+    return Container(str(image.path), image.format, image.size, image.path.stat().st_size)
 
 
 def _plan(session: Session, edition: Edition, choices: Choices, progress: Progress) -> Plan:

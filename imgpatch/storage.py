@@ -69,11 +69,13 @@ class Storage:
 
     Attributes:
         mounts: mount point -> device, as mounted by the guest's own fstab.
+        incomplete_groups: the LVM volume groups of which physical volumes are missing.
     """
 
     disks: tuple[Disk, ...] = ()
     devices: tuple[Device, ...] = ()
     mounts: Mapping[str, Device] = field(default_factory=dict)
+    incomplete_groups: tuple[str, ...] = ()
 
     def at(self, disk: int, partition: int | None) -> Device | None:
         """The device with this 0-based disk index and partition number."""

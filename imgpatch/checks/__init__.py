@@ -33,6 +33,7 @@ from imgpatch.checks import (
     supported_kernel,
     system_files,
     vmware_tools,
+    volume_groups,
     windows_guest,
 )
 from imgpatch.finding import Check, Finding, Machine, Severity
@@ -40,6 +41,7 @@ from imgpatch.finding import Check, Finding, Machine, Severity
 CHECKS: tuple[Check, ...] = (
     disk_files,
     partition_table,
+    volume_groups,
     encrypted_volumes,
     root_file_system,
     btrfs_subvolumes,

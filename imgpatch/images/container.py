@@ -157,6 +157,7 @@ def _look_raw(path: Path, descriptor: int, size: int) -> tuple[Image, str | None
             f"{path}: {size} bytes is no whole number of {SECTOR}-byte sectors; "
             "it is no raw disk, or was cut short",
             hint=_GET_AGAIN,
+            rule="R-32",
         )
     layout = check_partition_table(RawDisk(descriptor).read(0, HEAD_SIZE), size, str(path))
     return Image(path, "raw", size), layout
@@ -235,6 +236,7 @@ def _refuse_blank(images: Sequence[Image], layouts: Sequence[str | None]) -> Non
             f"{', '.join(str(image.path) for image in images)}: no partition table and no file system is in "
             "the first mebibyte; a disk with an installed system was wanted",
             hint="is it the right file? An encrypted, compressed or wrapped image has to be unpacked first",
+            rule="R-32",
         )
 
 
@@ -267,6 +269,9 @@ _CONTAINERS: tuple[tuple[int, bytes, str, str], ...] = (
 )
 
 
+_THE_SERVICE_READS = ("VMDK", "VHD", "OVA")
+
+
 def _refuse_container(path: Path, head: bytes, tail: bytes) -> None:
     found = next(((what, hint) for at, magic, what, hint in _CONTAINERS if head.startswith(magic, at)), None)
     if found is None and tail.startswith(b"conectix"):
@@ -276,4 +281,5 @@ def _refuse_container(path: Path, head: bytes, tail: bytes) -> None:
         raise RefusedError(
             f"{path}: this is {what}, and raw and qcow2 are what imgpatch reads so far",
             hint=hint.format(path=path),
+            rule=None if any(word in what for word in _THE_SERVICE_READS) else "R-01",
         )

@@ -102,6 +102,13 @@ def incomplete_arrays(appliance: Appliance, devices: Mapping[str, Device]) -> It
             yield f"{device.name}: {there} of the array's {wanted} devices are on the disks given"
 
 
+def incomplete_groups(appliance: Appliance, devices: Mapping[str, Device]) -> tuple[str, ...]:
+    """The volume groups that lack physical volumes: `p` as the fourth attribute, vgs(8)."""
+    if all(device.fstype != LVM_MEMBER for device in devices.values()):
+        return ()
+    return tuple(group["vg_name"] for group in appliance.vgs_full() if group["vg_attr"][3:4] == "p")
+
+
 def _logical_volumes(appliance: Appliance) -> dict[str, Device]:
     found = {}
     groups: dict[str, str] = {}

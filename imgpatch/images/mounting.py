@@ -17,7 +17,7 @@ from imgpatch.errors import UnsupportedGuestError
 from imgpatch.formats import fstab, mdadm_conf
 from imgpatch.images import windows_volumes
 from imgpatch.images.appliance import Appliance, ApplianceError
-from imgpatch.images.layout import MD_MEMBER, incomplete_arrays, with_md_names
+from imgpatch.images.layout import MD_MEMBER, incomplete_arrays, incomplete_groups, with_md_names
 from imgpatch.images.windows_volumes import SHUT_DOWN, Opening
 from imgpatch.storage import Device, Disk, Storage
 
@@ -108,12 +108,14 @@ def _find_root(
             parts |= {devices[n] for n, device in named.items() if device in wanted and n != name}
     roots = [name for name in roots if devices[name] not in parts]  # a /usr with an etc of its own (SUSE)
     if not roots:
-        raise _no_root(devices, failures)
+        groups = incomplete_groups(appliance, devices)
+        raise _incomplete(groups) if groups and not failures else _no_root(devices, failures)
     if len(roots) > 1:
         names = ", ".join(devices[name].name for name in sorted(roots))
         raise UnsupportedGuestError(
             f"several file systems look like the root of a Linux system: {names}",
             hint="the service refuses such a machine too (documents R-28): give the disks of one system only",
+            rule="R-28",
         )
     if mounted != roots[0]:
         if mounted is not None:
@@ -163,6 +165,7 @@ def _subvolume(device: Device, name: str) -> UnsupportedGuestError:
         f"{device.name}: the root is a Btrfs subvolume, {name}",
         hint="the service does not support Btrfs subvolumes (documents R-41): move the system to the "
         "top level, to ext4 or to XFS, or use import-snapshot, which changes nothing in the disk",
+        rule="R-41",
     )
 
 
@@ -171,12 +174,21 @@ def _present(appliance: Appliance, folder: str, names: list[str]) -> set[str]:
     return {name for name, stat in zip(names, stats, strict=True) if stat["st_ino"] != -1}
 
 
+def _incomplete(groups: tuple[str, ...]) -> UnsupportedGuestError:
+    return UnsupportedGuestError(
+        f"volume group {', '.join(groups)}: physical volumes are missing, and no root is on the rest",
+        hint="give all disks of the machine (documents R-44)",
+        rule="R-44",
+    )
+
+
 def _no_root(devices: Mapping[str, Device], failures: Mapping[str, str]) -> UnsupportedGuestError:
     encrypted = [d.name for d in devices.values() if d.fstype in ENCRYPTED_TYPES]
     if encrypted:
         return UnsupportedGuestError(
             f"{', '.join(encrypted)}: encrypted, and no root file system can be read outside it",
             hint="the service does not support encrypted volumes (documents R-43): decrypt it in the guest",
+            rule="R-43",
         )
     if any(d.fstype == "ntfs" for d in devices.values()):
         return UnsupportedGuestError(
@@ -205,6 +217,7 @@ def _no_root(devices: Mapping[str, Device], failures: Mapping[str, str]) -> Unsu
     return UnsupportedGuestError(
         f"no root file system of a Linux system found: {held or 'the disks hold nothing'}",
         hint="give all disks of the machine, the one it boots from first",
+        rule="R-60" if any(d.fstype in LINUX_TYPES for d in devices.values()) else "R-40",
     )
 
 

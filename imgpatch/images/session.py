@@ -20,7 +20,7 @@ from imgpatch.files import LABEL, Details, Space
 from imgpatch.guest import Guest, Kind, Stat
 from imgpatch.images import ntfs
 from imgpatch.images.appliance import Appliance, ApplianceError, Drive, Settings, launch, scratch_file
-from imgpatch.images.layout import find_devices
+from imgpatch.images.layout import find_devices, incomplete_groups
 from imgpatch.images.mounting import Mounted, mount_guest
 from imgpatch.images.windows_volumes import SHUT_DOWN, Opening
 from imgpatch.progress import Progress
@@ -76,7 +76,8 @@ def open_session(
         mounted = mount_guest(appliance, disks, found, opening)
         devices = mounted.devices
         mounts = {point: devices[name] for point, name in mounted.points.items()}
-        storage = Storage(disks, tuple(devices.values()), mounts)
+        groups = incomplete_groups(appliance, devices)
+        storage = Storage(disks, tuple(devices.values()), mounts, groups)
         types = {point: device.fstype or "" for point, device in storage.mounts.items()}
         tree = ApplianceTree(appliance, types)
         yield Session(Guest(tree, storage), ApplianceFiles(appliance, types), appliance, mounted.messages)

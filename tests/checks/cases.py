@@ -190,6 +190,15 @@ CASES = (
     Case("GPT", "partition_table", table("gpt"), FAILS, "R-21", None, "disk 1", mbr, "2019"),
     Case("ESP", "partition_table", devices(ESP), FAILS, "R-24", "A25", ESP.name, mbr, "2019"),
     Case(
+        "a disk of the volume group left out",
+        "volume_groups",
+        lambda p: replace(p, storage=replace(p.storage, incomplete_groups=("ubuntu-vg",))),
+        FAILS,
+        "R-44",
+        "E-25",
+        "volume group ubuntu-vg",
+    ),
+    Case(
         "LUKS",
         "encrypted_volumes",
         devices(Device(disk=0, partition=5, fstype="crypto_LUKS")),

@@ -28,7 +28,7 @@ NOT_YET = {
 }  # fmt: skip
 """What disk files can show and no check predicts yet, and where it belongs."""
 
-OPENING = {"A19", "E-25", "E-26"}
+OPENING = {"A19", "E-26"}
 """What opening the machine comes upon; tests/checks/test_opening.py."""
 
 NOT_LISTED = {

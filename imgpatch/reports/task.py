@@ -1,0 +1,58 @@
+"""The end of an import as `aws ec2 describe-import-image-tasks` tells it (documents 6.4).
+
+A task that fails ends `deleted`, with the reason in `StatusMessage`; its disks are `completed` where the
+service had taken them in before it looked at what is on them. Nothing here was asked of AWS: the task's id
+is made of the disk files' names and sizes, and there is no image.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from imgpatch.checks import predicted
+from imgpatch.finding import Container
+from imgpatch.reports.document import plain
+from imgpatch.reports.verdict import Checked, words
+
+IN_CONTAINER = frozenset({"E-01", "E-03", "E-04", "E-09", "E-10", "E-12", "A05", "A10", "A11", "A19"})
+"""What the service finds before it has taken a disk in."""
+
+_FORMATS = {"raw": "RAW", "vpc": "VHD", "vmdk": "VMDK", "vhdx": "VHDX"}
+
+
+def task_document(checked: Checked) -> dict[str, Any]:
+    first = predicted(checked.findings)
+    taken_in = first is None or first.error not in IN_CONTAINER
+    task: dict[str, Any] = {
+        "ImportTaskId": _task_id(checked),
+        "LicenseType": "BYOL",
+        "Status": "completed" if first is None else "deleted",
+        "SnapshotDetails": [_disk(disk, taken_in=taken_in) for disk in checked.containers],
+    }
+    inspection = checked.inspection
+    if inspection is not None:
+        task["Platform"] = "Linux" if inspection.windows is None else "Windows"
+        task["Architecture"] = inspection.system.architecture
+        task["BootMode"] = "uefi" if inspection.firmware == "uefi" else "legacy-bios"
+        if inspection.windows is not None and "Server" in inspection.system.name:
+            task["LicenseType"] = "AWS"
+    message = None if first is None else words(first)
+    if message is not None:
+        task["StatusMessage"] = plain(message)
+    return {"ImportImageTasks": [task]}
+
+
+def _disk(disk: Container, *, taken_in: bool) -> dict[str, Any]:
+    return {
+        "DiskImageSize": float(disk.file_size),
+        "Format": _FORMATS.get(disk.format, disk.format.upper()),
+        "Status": "completed" if taken_in else "deleted",
+        "Url": plain(f"file://{disk.name}"),
+    }
+
+
+def _task_id(checked: Checked) -> str:
+    rows = [f"{disk.name} {disk.size}" for disk in checked.containers]
+    digest = hashlib.sha256("\n".join(rows).encode("utf-8", "surrogateescape")).hexdigest()
+    return f"import-ami-{digest[:17]}"

@@ -50,11 +50,17 @@ def without(
         if line.section == b"boot loader" and name in settings:
             changed.append(line)
             continue
-        new = switch.sub(b"", line.text) if line.section == b"operating systems" else line.text
+        new = _outside_quotes(switch, line.text) if line.section == b"operating systems" else line.text
         if new != line.text:
             changed.append(line)
         kept.append(new)
     return b"\n".join(kept), changed
+
+
+def _outside_quotes(switch: re.Pattern[bytes], text: bytes) -> bytes:
+    """The line without the switches, which may stand in a system's name too."""
+    parts = text.split(b'"')
+    return b'"'.join(part if i % 2 else switch.sub(b"", part) for i, part in enumerate(parts))
 
 
 def entries(data: bytes) -> tuple[bytes, ...]:

@@ -33,7 +33,8 @@ from imgpatch.transforms import (
     ssm_agent,
     wicked,
 )
-from imgpatch.transforms.windows import advice, answer_file, boot_drivers, ems
+from imgpatch.transforms.windows import advice, answer_file, boot_drivers, boot_mode, class_filters, ems
+from imgpatch.transforms.windows import fallback_loader as windows_fallback_loader
 from imgpatch.transforms.windows import network as windows_network
 
 TRANSFORMS: tuple[Transform, ...] = (
@@ -64,10 +65,13 @@ TRANSFORMS: tuple[Transform, ...] = (
     fallback_loader,
     ssm_agent,
     boot_drivers,
+    class_filters,  # after it: a driver that was disabled may be needed now
     windows_network,
+    advice,
     ems,
     answer_file,
-    advice,
+    windows_fallback_loader,
+    boot_mode,
     module_refusals,
     initramfs,  # last, since an initramfs holds copies of files that others change
 )

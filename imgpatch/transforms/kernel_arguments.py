@@ -38,11 +38,14 @@ class Arguments:
         today: str = "",
         network: NetworkArguments | None = None,
         drivers: Collection[str] = (),
+        *,
+        by_path: bool = False,
     ) -> None:
         """Takes the machine's disks, what every kernel line must have, and the line that boots today.
 
         What that line calls the root is the root, whatever its name would count to among the disks given.
-        `drivers` may not be blacklisted.
+        `drivers` may not be blacklisted. `by_path` is for an initramfs that wants a path of udev's for a
+        UUID: SUSE's mkinitrd resumes from nothing else, and not all of its versions know `root=UUID=`.
         """
         self.added = tuple(added)
         values = [cmdline.parameter(word) for word in cmdline.words(today)]
@@ -50,6 +53,7 @@ class Arguments:
         self._storage = storage
         self._network = network
         self._drivers = frozenset(name.replace("-", "_") for name in drivers)
+        self._uuid = "/dev/disk/by-uuid/" if by_path else "UUID="
         self._reasons: dict[Reason, None] = {}
         self._warnings: dict[str, None] = {}
 
@@ -172,7 +176,7 @@ class Arguments:
         if device.mapper is not None:
             return None
         if initrd and device.uuid is not None and not same_tag(device, self._storage):
-            return f"UUID={device.uuid}"
+            return f"{self._uuid}{device.uuid}"
         return None if device.partuuid is None else f"PARTUUID={device.partuuid}"
 
     def _reason(self, rule: str, text: str) -> None:

@@ -19,6 +19,7 @@ from imgpatch.inspection.grub_defaults import GrubDefaults, grub_defaults, sourc
 from imgpatch.inspection.grub_files import GrubFiles
 from imgpatch.inspection.loader_entries import LOADER_ENTRIES, loader_entries
 from imgpatch.plan import OWN_RULE, Context, Edit, Note, NoteKind, Reason
+from imgpatch.transforms.initramfs_tools import Tool, find_tool
 from imgpatch.transforms.kernel_arguments import Arguments
 from imgpatch.transforms.kernel_lines import in_grub_cfg, in_menu_lst
 from imgpatch.transforms.network_arguments import NetworkArguments
@@ -44,7 +45,12 @@ def edits(guest: Guest, context: Context) -> Iterable[Edit | Note]:
     added = kernel_arguments(guest, context)
     drivers = [name for driver in context.target.drivers for name in (driver.module, *driver.old_names)]
     arguments = Arguments(
-        guest.storage, added, today, NetworkArguments.of(context), (*drivers, *_NEEDED_BY_DRIVERS)
+        guest.storage,
+        added,
+        today,
+        NetworkArguments.of(context),
+        (*drivers, *_NEEDED_BY_DRIVERS),
+        by_path=find_tool(guest) is Tool.MKINITRD_SUSE,
     )
     if bootloader is None:
         if arguments.added:

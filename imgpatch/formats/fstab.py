@@ -98,6 +98,15 @@ class Line:
         mntops = f"{self.words[3].rstrip(',')},{encode(option)}".removeprefix(",")
         return replace(self, words=(*self.words[:3], mntops, *self.words[4:]))
 
+    @property
+    def is_checked(self) -> bool:
+        """Whether `fsck -A` checks it: fs_passno is there and not 0."""
+        return self._field(5).strip("0") != ""
+
+    def without_check(self) -> Line:
+        """The same with the fs_passno 0."""
+        return replace(self, words=(*self.words[:5], "0")) if self.is_checked else self
+
     def commented_out(self, remark: str) -> Line:
         """The whole line as a comment that begins with the remark, so that deleting it brings it back."""
         return Line(tail=f"# {remark}: {self.text}")

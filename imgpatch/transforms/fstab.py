@@ -8,7 +8,8 @@ The documents' four rules, in the order in which they are asked about one entry:
   has none). An entry whose device is missing is not invalid: M-04 is the rule made for it;
 - M-03: a device name whose file system has a UUID becomes `UUID=`;
 - M-04: a device name without one gets `nofail` and stays; also with `noauto`, where it does no harm.
-  Upstart's mountall does not know that option, so its guests get `nobootwait` as well.
+  Upstart's mountall does not know that option, so its guests get `nobootwait` as well. Nor does the fsck of
+  Red Hat 5, which would stop the boot: there such an entry is not checked any more.
 
 Ours, since the documents are silent:
 
@@ -155,7 +156,7 @@ def _mounted(line: fstab.Line, sources: Sources, *, root_named: bool) -> Verdict
     if line.fs_file == "/" and not root_named and _root_unsure(source, sources):
         return _root(line, source, sources)
     if source.device is None:
-        return _missing(line, source, sources.optional)
+        return _missing(line, source, sources)
     if source.naming in (Naming.TAG, Naming.VOLUME):
         return Verdict(line, warning=_ambiguous(line, source.device, sources))
     name = f"{line.fs_spec} is {source.device.name}"
@@ -183,17 +184,22 @@ def _root(line: fstab.Line, source: Source, sources: Sources) -> Verdict:
     return Verdict(line.with_spec(f"UUID={root.uuid}"), rule, text, warning)
 
 
-def _missing(line: fstab.Line, source: Source, optional: Sequence[str]) -> Verdict:
+def _missing(line: fstab.Line, source: Source, sources: Sources) -> Verdict:
     """An entry whose device is not there: it must not stop the boot, and must not be lost."""
+    after, options = line, sources.optional
     if source.naming is Naming.TAG:
-        if "noauto" in line.options:
-            return Verdict(line)
+        options = () if "noauto" in line.options else options
         rule, text = OWN_RULE, f"{line.fs_spec} is on none of the disks given"
     else:
         rule, text = "M-04", f"no UUID for {line.fs_spec}: {source.doubt}"
-    for option in optional:
-        line = line.with_option(option)
-    return Verdict(line, rule, f"{text}; {' and '.join(optional)}, so that the boot does not wait for it")
+    if options:
+        text += f"; {' and '.join(options)}, so that the boot does not wait for it"
+    for option in options:
+        after = after.with_option(option)
+    if sources.stops and line.is_checked:
+        after = after.without_check()
+        text += "; 0 as the last number, since this guest's fsck stops the boot whatever the options are"
+    return Verdict(after, rule, text)
 
 
 def _ambiguous(line: fstab.Line, device: Device, sources: Sources) -> str:

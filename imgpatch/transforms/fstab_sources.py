@@ -19,6 +19,8 @@ from imgpatch.storage import Device, Storage
 
 CRYPTTAB = "/etc/crypttab"
 MOUNTALL = "/sbin/mountall"
+FSCK = "/sbin/fsck"
+_LARGEST_FSCK = 1 << 20
 
 # Types whose fs_spec means no device, whatever it says (`/dev /chroot/dev tmpfs`).
 _NO_DEVICE_TYPES = frozenset(
@@ -70,6 +72,7 @@ class Sources:
         confirmed: ways of counting disks by which a line of `/` comes out at the root.
         claims: device -> (mount point, how it was named) of all entries that mount it at boot.
         optional: the options that keep this guest's boot from waiting for a device.
+        stops: whether a device that is not there stops the boot while fs_passno has it checked.
     """
 
     storage: Storage
@@ -78,6 +81,7 @@ class Sources:
     confirmed: frozenset[str]
     claims: Mapping[Device, frozenset[tuple[str, str]]]
     optional: tuple[str, ...] = ("nofail",)
+    stops: bool = False
 
     @property
     def root(self) -> Device | None:
@@ -185,7 +189,7 @@ def survey(guest: Guest, lines: Sequence[fstab.Line], path: str) -> Sources:
     confirmed = frozenset(_family(line.fs_spec) for line in found)
     counted = [line for line in roots if devices.place(line.fs_spec) is not None]
     misordered = counted[0] if root is not None and counted and not found else None
-    return Sources(guest.storage, crypt, misordered, confirmed, claims, _optional(guest))
+    return Sources(guest.storage, crypt, misordered, confirmed, claims, _optional(guest), _check_stops(guest))
 
 
 def _optional(guest: Guest) -> tuple[str, ...]:
@@ -196,6 +200,18 @@ def _optional(guest: Guest) -> tuple[str, ...]:
     """
     systemd = guest.resolve("/sbin/init").endswith("/systemd")
     return ("nofail", "nobootwait") if guest.exists(MOUNTALL) and not systemd else ("nofail",)
+
+
+def _check_stops(guest: Guest) -> bool:
+    """Whether the boot's `fsck -A` ends in a shell at a device that is not there, whatever its options say.
+
+    That of e2fsprogs in Red Hat 5 does not know nofail; util-linux has it since 2.16. A program that knows an
+    option has its name in it.
+    """
+    if guest.resolve("/sbin/init").endswith("/systemd"):
+        return False
+    program = guest.head(FSCK, _LARGEST_FSCK)
+    return bool(program) and b"nofail" not in program
 
 
 def _as_written(guest: Guest, lines: Sequence[fstab.Line], path: str) -> Sequence[fstab.Line]:

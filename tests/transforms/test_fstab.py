@@ -313,6 +313,21 @@ def test_mountall_is_told_in_its_own_word() -> None:
     )
 
 
+@pytest.mark.parametrize(("program", "number"), [("\x7fELF fsck 1.39", "0"), ("\x7fELF bind nofail", "2")])
+def test_a_missing_disk_is_not_checked_where_fsck_would_stop_the_boot(program: str, number: str) -> None:
+    """Red Hat 5: `fsck -A` of e2fsprogs 1.39 ends in a shell, whatever the options are."""
+    before = "/dev/sdc1 /x ext3 ro 1 2\nLABEL=no /y ext3 noauto 1 2\nUUID=b00b /boot ext3 ro 1 2\n"
+    guest = Guest(MemoryTree({"/etc/fstab": before.encode(), "/sbin/fsck": program.encode()}), STORAGE)
+    [change] = make_plan(guest, [fstab], context()).changes
+    assert (
+        change.after
+        == (
+            f"/dev/sdc1 /x ext3 ro,nofail 1 {number}\nLABEL=no /y ext3 noauto 1 {number}\n"
+            "UUID=b00b /boot ext3 ro 1 2\n"
+        ).encode()
+    )
+
+
 def test_mountall_beside_systemd_is_not_asked() -> None:
     files = {"/etc/fstab": b"/dev/sdc1 /x ext4 defaults 0 2\n", "/sbin/mountall": b"\x7fELF"}
     guest = Guest(MemoryTree(files, links={"/sbin/init": "/lib/systemd/systemd"}), STORAGE)

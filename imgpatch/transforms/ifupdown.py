@@ -34,6 +34,9 @@ _SETS_ADDRESS = re.compile(
     r"\bip\s+(-\S+\s+)*(a|addr|address|r|ro|route|ru|rule|n|neigh)\s+(a|add|d|del|delete|replace|change|append|flush)\b"
     r"|\broute\s+(-\S+\s+)*(add|del)\b|\bifconfig\s+\S+\s+(add\s+)?[0-9]|\barp\s+(-\S+\s+)*-s\b"
 )
+_SETS_MAC = re.compile(
+    r"\bip\s+(?:-\S+\s+)*l(?:i|in|ink)?\s+s(?:e|et)?\s.*\baddr(?:ess)?\s|\bifconfig\s.*\bhw\s+ether\s|\bmacchanger\s"
+)
 _CLOUD_HELPER = "/etc/network/cloud-ifupdown-helper"
 """In Debian's cloud images udev runs it for each NIC that no file names, and it brings that up by DHCP."""
 
@@ -217,6 +220,12 @@ def _option(line: fmt.Line, static: bool, state: _State) -> str | None:
     if key == "hwaddress" or (key == "bridge_hw" and any(map(plain_mac, line.words[1:]))):
         state.say(OWN_RULE, line, "EC2 lets no other MAC address through than its own NIC's")
         return None
+    if key in ifupdown.HOOKS and _SETS_MAC.search(" ".join(line.words[1:])):
+        state.say(
+            OWN_RULE, line, f"{key} sets a MAC address, and EC2 lets no other through than its own NIC's"
+        )
+        state.hooks.append(line.number)
+        return line.commented_out().text
     if key in ifupdown.HOOKS and _is_of_old_network(line.words[1:], state.old):
         state.say("M-07", line, f"{key} sets an address or a route of the old network")
         state.hooks.append(line.number)

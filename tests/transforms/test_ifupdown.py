@@ -72,6 +72,15 @@ NEW = "auto eth0\niface eth0 inet dhcp\n"
         (" up ethtool -K ens192 tso off\n", " up ethtool -K eth0 tso off\n"),
         (" up ip route add 10.0.0.0/8 via 192.168.1.1\n", "# up ip route add 10.0.0.0/8 via 192.168.1.1\n"),
         (" post-up route add default gw 192.168.1.1\n", "# post-up route add default gw 192.168.1.1\n"),
+        (
+            " pre-up ip link set dev $IFACE address 02:00:00:00:00:01\n",
+            "# pre-up ip link set dev $IFACE address 02:00:00:00:00:01\n",
+        ),
+        (
+            " pre-up ifconfig $IFACE hw ether 02:00:00:00:00:01\n",
+            "# pre-up ifconfig $IFACE hw ether 02:00:00:00:00:01\n",
+        ),
+        (" up ip link set $IFACE txqueuelen 1\n", " up ip link set $IFACE txqueuelen 1\n"),
         (" up /bin/x 192.168.1.3\n", "# up /bin/x 192.168.1.3\n"),
         (" up /bin/x 192.168.1.30\n", " up /bin/x 192.168.1.30\n"),
         (

@@ -329,6 +329,11 @@ def _notes(config: ifcfg.Config, state: _State) -> Iterator[Note]:
     if config.is_open_vswitch and state.place.primary:
         text = f"{config.path}: Open vSwitch asks for DHCP with settings of its own; not changed"
         yield Note(NoteKind.WARNING, "M-06", text)
+    if "8021X" in config.value("KEY_MGMT") and state.place.primary:
+        text = (
+            f"{config.path}: asks for 802.1X, which EC2's network does not speak; NetworkManager waits for it"
+        )
+        yield Note(NoteKind.WARNING, "M-08", text)
     if re.search("arp_ping|nsna_ping", config.value("TEAM_CONFIG")):
         text = f"{config.path}: the team pings a host of the old network to see whether its link is up"
         yield Note(NoteKind.WARNING, OWN_RULE, text)

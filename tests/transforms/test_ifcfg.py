@@ -434,6 +434,11 @@ def test_a_port_of_open_vswitch_is_left_to_it() -> None:
     assert any("Open vSwitch asks for DHCP" in text for text in notes(files))
 
 
+def test_802_1x_is_pointed_out() -> None:
+    files = {"ifcfg-eth0": "DEVICE=eth0\nKEY_MGMT=IEEE8021X\nIEEE_8021X_EAP_METHODS=TLS\nBOOTPROTO=dhcp\n"}
+    assert any("802.1X" in text for text in notes(files))
+
+
 def test_a_keyfile_of_the_same_device_becomes_dhcp_too() -> None:
     keyfile = f"{KEYFILES}/ens192.nmconnection"
     files = {

@@ -17,6 +17,7 @@ from imgpatch.inspection import Inspection
 from imgpatch.inspection.kernels import Kernel, Presence, open_initramfs, squash_image
 from imgpatch.plan import OWN_RULE, Context, Edit, Note, NoteKind, Reason, Rebuild
 from imgpatch.target import Driver, Family, Target
+from imgpatch.transforms import host_only
 from imgpatch.transforms.initramfs_files import Additions, additions
 from imgpatch.transforms.initramfs_tools import Tool, configuration, find_tool, rebuild_command
 
@@ -79,6 +80,7 @@ def _one_kernel(
         text = f"{path} is left as it is and the import would stop at it (E-24): {problem}"
         yield Note(NoteKind.WARNING, "E-24", text)
         return
+    yield from host_only.notes(path, archive)
     try:
         new = additions(guest, kernel, archive, drivers)
         if not new.files:

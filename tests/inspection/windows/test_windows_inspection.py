@@ -1,0 +1,161 @@
+"""What is read of a Windows guest: a table for each kind of fact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from fixtures import hives, windows
+from imgpatch.errors import RefusedError
+from imgpatch.guest import Guest
+from imgpatch.inspection import inspect
+from imgpatch.inspection.windows import Windows
+from imgpatch.reports import windows as report
+from imgpatch.target import EC2
+from tests.formats.test_reglog import dirty, entry, log
+from tests.transforms.windows.machines import guest, system_path
+
+CONTROL = "ControlSet001\\Control"
+
+
+def found(machine: Guest, *, force: bool = False) -> Windows:
+    inspection = inspect(machine, EC2, force_dirty_hives=force)
+    assert inspection.windows is not None
+    return inspection.windows
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "generation"),
+    [
+        ("10", {"build": 19045}, "Windows 10"),
+        ("10", {"build": 22000}, "Windows 11"),
+        ("10", {"build": 26200}, "Windows 11"),
+        ("2022", {"build": 20348}, "Windows Server 2022"),
+        ("2022", {"build": 26100}, "Windows Server 2025"),
+        ("2019", {"build": 14393}, "Windows Server 2016"),
+        ("2003", {"product": "Microsoft Windows Server 2003 R2"}, "Windows Server 2003 R2"),
+    ],
+)
+def test_the_build_says_the_generation(name: str, changes: dict[str, object], generation: str) -> None:
+    row = replace(windows.row(name), **changes)  # type: ignore[arg-type]
+    assert found(windows.guest(row)).release.generation == generation
+
+
+def software(lines: str) -> Guest:
+    row = windows.row("2019")
+    text = windows.software_text(row) + "\n" + lines
+    return windows.guest(row, {f"{row.folder}/System32/config/SOFTWARE": hives.build(text, name="SOFTWARE")})
+
+
+NDP = "Microsoft\\NET Framework Setup\\NDP"
+SERVICING = "Microsoft\\Windows\\CurrentVersion\\Component Based Servicing\\RebootPending"
+WINLOGON = "Microsoft\\Windows NT\\CurrentVersion\\Winlogon"
+
+
+@pytest.mark.parametrize(
+    ("machine", "fact", "wanted"),
+    [
+        (lambda: software(f'[{NDP}\\v4\\Full]\n"Release"=dword:{378389:x}'), "dotnet", ("4.5",)),
+        (
+            lambda: software(f'[{NDP}\\v3.5]\n"Install"=dword:1\n"SP"=dword:1'),
+            "dotnet",
+            ("4.8", "3.5 SP1"),
+        ),
+        (lambda: software(f"[{SERVICING}]"), "pending", ("updates of components",)),
+        (lambda: software(f'[{WINLOGON}]\n"AutoAdminLogon"="1"'), "autologon", True),
+        (lambda: guest("2019"), "remote_desktop", False),
+        (lambda: guest("2008r2"), "remote_desktop", True),
+        (lambda: guest("2019"), "fast_startup", True),
+        (lambda: guest("2019"), "utc", False),
+        (
+            lambda: guest("2019", f'[{CONTROL}\\TimeZoneInformation]\n"RealTimeIsUniversal"=dword:1'),
+            "utc",
+            True,
+        ),
+        (
+            lambda: guest("2019", f'[{CONTROL}\\TimeZoneInformation]\n"RealTimeIsUniversal"=qword:1'),
+            "utc",
+            True,
+        ),
+        (lambda: guest("2003"), "page_files", ("C:\\pagefile.sys 768 1536",)),
+        (lambda: guest("2019", files={"/C:/hiberfil.sys": b"HIBR" + bytes(8)}), "hibernated", True),
+        (lambda: guest("2019", files={"/C:/hiberfil.sys": b"wake" + bytes(8)}), "hibernated", False),
+        (lambda: guest("2019", '[ControlSet001\\Services\\vmms]\n"Start"=dword:2'), "hyper_v", True),
+        (lambda: guest("2019", '[ControlSet001\\Services\\HvHost]\n"Start"=dword:3'), "hyper_v", False),
+        (
+            lambda: guest(
+                "2019",
+                '[ControlSet001\\Services\\NTDS\\Parameters]\n"DSA Database file"="D:\\\\NTDS\\\\ntds.dit"',
+            ),
+            "domain_database",
+            "D:\\NTDS\\ntds.dit",
+        ),
+    ],
+)
+def test_the_state_of_its_set_up(machine: Callable[[], Guest], fact: str, wanted: object) -> None:
+    assert getattr(found(machine()).setup, fact) == wanted
+
+
+@pytest.mark.parametrize(
+    ("path", "present"),
+    [
+        ('expand:"\\\\SystemRoot\\\\System32\\\\drivers\\\\disk.sys"', True),
+        ('expand:"%SystemRoot%\\\\system32\\\\DRIVERS\\\\DISK.SYS"', True),
+        ('expand:"system32\\\\drivers\\\\disk.sys"', True),
+        ('expand:"System32\\\\drivers\\\\none.sys"', False),
+        ('expand:"\\\\??\\\\C:\\\\Program Files\\\\x\\\\x.sys"', None),
+    ],
+)
+def test_where_a_driver_says_that_its_file_is(path: str, present: bool | None) -> None:
+    machine = guest("2019", f'[ControlSet001\\Services\\stornvme]\n"ImagePath"={path}')
+    need = next(need for need in found(machine).needs if "stornvme" in need.services)
+    assert need.found[0].present is present
+
+
+def test_the_current_control_set_comes_first() -> None:
+    assert found(guest("2008r2")).control_sets == ("ControlSet002", "ControlSet001")
+
+
+def test_boot_menus() -> None:
+    (menu,) = found(guest("2019")).boot_menus
+    assert (menu.path, menu.entries) == ("/S:/Boot/BCD", ("Windows Server 2019 Datacenter",))
+    assert (menu.timeout, menu.ems, menu.switches) == (30, True, ())
+    (old,) = found(guest("2003")).boot_menus
+    assert (old.path, old.timeout, old.ems, len(old.entries)) == ("/C:/boot.ini", 30, True, 1)
+
+
+def test_a_hive_that_was_being_written() -> None:
+    row = windows.row("2019")
+    path = system_path("2019")
+    clean = hives.build(windows.system_text(row), name="SYSTEM")
+    older = dirty(hives.build(windows.system_text(row).replace("ledger-nt10", "old-name"), name="SYSTEM"))
+    read = found(
+        windows.guest(row, {path: older, f"{path}.LOG1": b"", f"{path}.LOG2": log(2, entry(2, clean))})
+    )
+    assert (read.host_name, read.hives[0].replayed) == ("ledger-nt10", 1)
+    unusable = windows.guest(row, {path: older, f"{path}.LOG1": b"nothing of use" * 64})
+    with pytest.raises(RefusedError, match="its logs hold nothing") as refused:
+        found(unusable)
+    assert "--force-dirty-hives" in (refused.value.hint or "")
+    forced = found(unusable, force=True)
+    assert (forced.host_name, forced.hives[0].forced) == ("old-name", True)
+
+
+@pytest.mark.parametrize("damage", [b"", b"regf", b"\0" * 9000])
+def test_a_damaged_hive_is_refused_by_name(damage: bytes) -> None:
+    with pytest.raises(RefusedError, match="config/SYSTEM"):
+        found(windows.guest(windows.row("2019"), {system_path("2019"): damage}))
+
+
+@pytest.mark.parametrize("row", windows.rows(), ids=lambda row: row.name)
+def test_every_fact_has_its_line(row: windows.Row) -> None:
+    shown = dict(report.sections(found(windows.guest(row))))
+    assert any("US English (0x0409)" in line for line in shown["Windows"])
+    assert "  EMS:      on" in shown["Boot configuration"]
+    assert any("static address 192.168.50.20" in line for line in shown["Network"])
+    assert any(line.startswith("Remote Desktop:") for line in shown["State"])
+    assert ("  stornvme    starts at boot, kept from it by StartOverride" in shown["Drivers"]) == (
+        row.family == "nt62"
+    )

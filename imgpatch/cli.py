@@ -32,6 +32,8 @@ EXIT_FAILS = 1
 EXIT_INTERRUPTED = 130
 EXIT_BUG = 70
 ADVICE = frozenset({"rdp", "utc"})
+DRIVERS_LIMIT = 256 << 20
+_WINDOWS_NAME = re.compile(r'(?:[^<>:"/\\|?*\x00-\x1f]*[^<>:"/\\|?*\x00-\x1f .](?:/|$))+')
 
 Command = Callable[..., Any]
 images_argument = click.argument(
@@ -87,6 +89,12 @@ def planning_options(command: Command) -> Command:
             metavar="WHAT,...",
             default="",
             help="Windows: also do what the documents tell its user to do: rdp, utc.",
+        ),
+        click.option(
+            "--driver-dir",
+            type=click.Path(path_type=Path, exists=True, file_okay=False),
+            metavar="FOLDER",
+            help="Windows: drivers (with their .inf files) for it to install when it meets the hardware.",
         ),
         _force_dirty_hives,
     ]
@@ -218,7 +226,7 @@ def check(
     matrix: Path | None,
     after: bool,
     form: str,
-) -> None:
+) -> int:
     """Predict whether the import would fail, and with which words; exit 1 where it would."""
     edition = editions.load(edition_name)
     if matrix is not None:
@@ -231,8 +239,7 @@ def check(
         _print_json(task.task_document(result))
     else:
         _print(verdict.render_verdict(result, colour=_colour()))
-    if predicted(result.findings) is not None:
-        sys.exit(EXIT_FAILS)
+    return 0 if predicted(result.findings) is None else EXIT_FAILS
 
 
 @cli.command()
@@ -345,6 +352,7 @@ def _choices(
     initramfs: str,
     with_ssm: Path | None,
     advice: str,
+    driver_dir: Path | None,
     force_dirty_hives: bool,
 ) -> Choices:
     if not re.fullmatch(r"[.~_-][A-Za-z0-9._~-]{1,40}", original_suffix):
@@ -359,8 +367,26 @@ def _choices(
         initramfs=initramfs,
         force_dirty_hives=force_dirty_hives,
         advice=_advice(advice),
+        drivers=() if driver_dir is None else _drivers(driver_dir),
         ssm_package=package,
     )
+
+
+def _drivers(folder: Path) -> tuple[tuple[str, bytes], ...]:
+    """Every regular file; links are not followed."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    names = [path.relative_to(folder).as_posix() for path in found]
+    if not any(name.lower().endswith(".inf") for name in names):
+        raise UsageError(
+            f"--driver-dir {folder}: there is no .inf file in it",
+            hint="give the unpacked folder of the drivers, not an installer",
+        )
+    if wrong := next((name for name in names if not _WINDOWS_NAME.fullmatch(name)), None):
+        raise UsageError(f"--driver-dir {folder}: {wrong!r} cannot be the name of a file on Windows")
+    size = sum(path.stat().st_size for path in found)
+    if size > DRIVERS_LIMIT:
+        raise UsageError(f"--driver-dir {folder}: {size} bytes are more than drivers have ({DRIVERS_LIMIT})")
+    return tuple((name, path.read_bytes()) for name, path in zip(names, found, strict=True))
 
 
 def _advice(text: str) -> frozenset[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from imgpatch.finding import Finding, Machine, Severity
 from imgpatch.guest import Guest
@@ -16,6 +16,16 @@ from imgpatch.inspection.kernels import IMAGE_PATTERNS
 from imgpatch.matrix import Support, support
 
 RELEASE_FILES = ("/etc/centos-release", "/etc/rocky-release", "/etc/oracle-release", "/etc/redhat-release")
+_GENERIC = "boot the distribution's ordinary kernel by default"
+FLAVOURS = {
+    "ubuntu": (frozenset({"generic", "server", "virtual"}), re.compile(r"[\d.]+-\d+-([a-z][\w-]*)")),
+    "debian": (frozenset({"amd64"}), re.compile(r"[\d.]+-[\d.]+-([a-z][\w-]*)")),
+}
+"""Of a system: the flavours that its import was seen with, and where a release has its flavour."""
+
+REFUSED = frozenset({("ubuntu", "aws")})
+"""What people met (import-failures A57a)."""
+
 _SNAPSHOT = "use import-snapshot and register-image, which take any kernel"
 
 
@@ -31,6 +41,7 @@ def findings(machine: Machine) -> Iterable[Finding]:
     version = point_version(machine.guest, machine.inspection)
     found = support(edition.linux, system.id, version, release)
     if found is Support.LISTED:
+        yield from _flavour(system.id, release, path)
         return
     name = f"{system.name} ({version})" if version and version not in system.name else system.name
     if found is Support.POINT_RELEASE:
@@ -52,6 +63,22 @@ def findings(machine: Machine) -> Iterable[Finding]:
         path=path,
         values={"release": release},
     )
+
+
+def _flavour(system_id: str, release: str, path: str | None) -> Iterator[Finding]:
+    """The tables give versions; kernels of a listed version but made for a cloud were refused."""
+    usual, pattern = FLAVOURS.get(system_id, (frozenset(), None))
+    match = pattern.fullmatch(release) if pattern is not None else None
+    if match is None or match[1] in usual:
+        return
+    text = f"{release} is of a listed version, but of the flavour {match[1]}"
+    if (system_id, match[1]) in REFUSED:
+        text += "; kernels of this flavour were refused"
+        values = {"release": release}
+        yield Finding("R-61", Severity.FAILS, text, _GENERIC, error="E-27", path=path, values=values)
+    else:
+        text += "; whether the service takes it is not known"
+        yield Finding("R-61", Severity.UNKNOWN, text, _GENERIC, path=path)
 
 
 def default_release(inspection: Inspection) -> tuple[str | None, str | None]:

@@ -18,7 +18,7 @@ def findings(machine: Machine) -> Iterable[Finding]:
             "R-44",
             Severity.FAILS,
             "physical volumes of this group are not on the disks given",
-            "give every disk of the machine; or take what is missing out in the guest: vgreduce --removemissing",
+            "give every disk of the machine; or in the guest: vgreduce --removemissing",
             error="E-25",
             path=f"volume group {group}",
         )

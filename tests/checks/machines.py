@@ -20,6 +20,7 @@ MIB = 1024**2
 GIB = 1024**3
 BIOS_BOOT = "21686148-6449-6e6f-744e-656564454649"
 ESP_TYPE = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
+LVM_TYPE = "e6d6d379-f507-44c2-a23c-238f2a3df928"
 LINUX_TYPE = "0fc63daf-8483-4772-8e79-3d69d8477de4"
 
 RELEASE = "6.8.0-138-generic"
@@ -28,8 +29,10 @@ VG = "ubuntu--vg-ubuntu--lv"
 X86_64 = bytes.fromhex("7f454c4602010100000000000000000003003e0001000000")
 DRIVERS = ("ext4", "xen_blkfront", "xen_netfront", "nvme", "nvme_core", "t10_pi", "ena")
 
-BOOT = Device(disk=0, partition=2, fstype="ext4", uuid="b0b0", parttype=LINUX_TYPE, size=2 * GIB)
-ROOT = Device(mapper=VG, fstype="ext4", uuid="c0c0", size=22 * GIB)
+BOOT_UUID = "b0b0b0b0-0b0b-4b0b-8b0b-b0b0b0b0b001"
+BOOT = Device(disk=0, partition=2, fstype="ext4", uuid=BOOT_UUID, parttype=LINUX_TYPE, size=128 * MIB)
+MEMBER = Device(disk=0, partition=3, fstype="LVM2_member", parttype=LVM_TYPE, size=400 * MIB)
+ROOT = Device(mapper=VG, fstype="ext4", uuid="c0c0c0c0-0c0c-4c0c-8c0c-c0c0c0c0c001", size=320 * MIB)
 
 ENTRY = """menuentry '{title}' --id '{title}' {{
 	linux /vmlinuz-{release} root=/dev/mapper/ubuntu--vg-ubuntu--lv ro net.ifnames=0
@@ -100,7 +103,7 @@ def ubuntu() -> Parts:
     """What was imported without a fault in 2026: GPT, BIOS, a /boot, the root in LVM, eth0 by netplan."""
     files = {
         "/etc/os-release": b'ID=ubuntu\nVERSION_ID="24.04"\nPRETTY_NAME="Ubuntu 24.04.4 LTS"\n',
-        "/etc/fstab": f"/dev/mapper/{VG} / ext4 defaults 0 1\nUUID=b0b0 /boot ext4 defaults 0 1\n".encode(),
+        "/etc/fstab": f"/dev/mapper/{VG} / ext4 defaults 0 1\nUUID={BOOT_UUID} /boot ext4 ro 0 1\n".encode(),
         "/etc/netplan/50-net.yaml": b"network:\n  version: 2\n  ethernets:\n    eth0:\n      dhcp4: true\n",
         "/boot/grub/grub.cfg": GRUB_CFG.encode(),
         "/usr/bin/dash": X86_64,
@@ -110,8 +113,8 @@ def ubuntu() -> Parts:
     for release in (RELEASE, OTHER):
         files |= kernel_trees.tree(release)
         files[f"/boot/initrd.img-{release}"] = kernel_trees.image(release, DRIVERS)
-    devices = (Device(disk=0, partition=1, parttype=BIOS_BOOT, size=MIB), BOOT, ROOT)
-    storage = Storage((Disk("gpt", 25 * GIB),), devices, {"/": ROOT, "/boot": BOOT})
+    devices = (Device(disk=0, partition=1, parttype=BIOS_BOOT, size=MIB), BOOT, MEMBER, ROOT)
+    storage = Storage((Disk("gpt", 600 * MIB),), devices, {"/": ROOT, "/boot": BOOT})
     return Parts(files, {"/bin/sh": "/usr/bin/dash"}, storage)
 
 

@@ -9,10 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fixtures import rows
 from imgpatch import catalogue, checks, edition
 from imgpatch.catalogue import Offline
+from imgpatch.edition import NEWEST
 from imgpatch.finding import Finding, Machine, Severity
 from imgpatch.inspection import inspect
 from imgpatch.plan import Context, make_plan, planned
@@ -139,6 +142,42 @@ def test_the_plan_cures_what_it_says_it_cures(name: str) -> None:
     cured = {plain(f) for f in before if f.transform is not None}
     assert cured & {plain(f) for f in left} == set()
     assert {plain(f) for f in left} <= {plain(f) for f in before} - cured
+
+
+TOGETHER = tuple(
+    case
+    for case in CASES
+    if case.base is ubuntu
+    and case.edition == NEWEST
+    and not case.gone
+    and case.name
+    in {"22 disks", "LUKS", "a disk of the volume group left out", "two menus", "full"}
+    | {
+        "no sshd",
+        "tools",
+        "relabelling",
+        "ens192",
+        "drivers left out",
+        "an unlisted version",
+        "a missing disk",
+    }
+)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(faults=st.lists(st.sampled_from(TOGETHER), unique_by=lambda case: case.name, min_size=1))
+def test_a_fault_that_is_cured_is_one_finding_less(faults: list[Case]) -> None:
+    def found(cases: list[Case]) -> Counter[tuple[Severity, str, str | None, str | None]]:
+        parts = ubuntu()
+        for case in cases:
+            parts = case.change(parts)
+        return Counter(map(plain, parts.findings()))
+
+    first = faults[0]
+    (cured,) = (found(faults) - found(faults[1:])).elements()
+    assert cured[:3] == (first.severity, first.rule, first.error)
+    assert found(faults[1:]) - found(faults) == Counter()
+    assert found(faults).total() == len(faults)
 
 
 def test_the_first_failure_of_the_service_is_predicted() -> None:

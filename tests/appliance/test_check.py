@@ -1,0 +1,98 @@
+"""Whole disks checked by the command: what it says, and its exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures import text_disks
+from imgpatch.cli import main
+from imgpatch.images import probe
+from imgpatch.images.appliance import Drive, launch
+from tests.appliance.machines import MIB, ROOT, SECOND, small_disk
+from tests.checks.cases import put
+from tests.checks.machines import RELEASE, ubuntu
+
+pytestmark = pytest.mark.appliance
+
+Check = Callable[..., tuple[int, dict[str, Any]]]
+
+
+@pytest.fixture
+def check(capsys: pytest.CaptureFixture[str]) -> Check:
+    def run(*arguments: object) -> tuple[int, dict[str, Any]]:
+        code = main(["check", "--json", *map(str, arguments)])
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return code, json.loads(out)
+
+    return run
+
+
+def test_a_machine_that_is_imported_passes(tmp_path: Path, check: Check) -> None:
+    (disk,) = text_disks.make(ubuntu().machine().guest, tmp_path, image_format="raw")
+    code, found = check(disk)
+    assert found["findings"] == []
+    assert (code, found["verdict"]["fails"]) == (0, False)
+
+
+def test_a_fault_is_told_in_the_words_of_the_service_and_stays_after(tmp_path: Path, check: Check) -> None:
+    parts = put("/boot/grub/menu.lst", "title x\nroot (hd0,0)\nkernel /vmlinuz-x root=/dev/sda1\n")(ubuntu())
+    (disk,) = text_disks.make(parts.machine().guest, tmp_path, image_format="raw")
+    words = "ClientError: Multiple different grub/menu.lst files found."
+    for option in ((), ("--after",)):
+        code, found = check(disk, *option)
+        assert (code, found["verdict"]["status_message"]) == (1, words)
+        assert [finding["path"] for finding in found["findings"]] == ["/boot/grub/menu.lst"]
+
+
+def test_two_roots(tmp_path: Path, check: Check) -> None:
+    disk = small_disk(tmp_path, ROOT, SECOND)
+    with launch([Drive(disk, "raw", writable=True)], probe.appliance_settings(probe.probe())) as appliance:
+        appliance.mount("/dev/sda2", "/")
+        appliance.mkdir_p("/etc")
+        appliance.mkdir_p("/usr")
+        appliance.umount_all()
+    code, found = check(disk)
+    assert (code, found["verdict"]["error"], found["verdict"]["opened"]) == (1, "E-26", False)
+    assert "disk 1 partition 2" in found["findings"][0]["message"]
+
+
+def test_half_a_volume_group(tmp_path: Path, check: Check) -> None:
+    disks = [tmp_path / "a.img", tmp_path / "b.img"]
+    for disk in disks:
+        disk.write_bytes(bytes(48 * MIB))
+    drives = [Drive(disk, "raw", writable=True) for disk in disks]
+    with launch(drives, probe.appliance_settings(probe.probe())) as appliance:
+        for name in ("/dev/sda", "/dev/sdb"):
+            appliance.part_disk(name, "mbr")
+            appliance.pvcreate(f"{name}1")
+        appliance.vgcreate("vg", ["/dev/sda1", "/dev/sdb1"])
+        appliance.lvcreate_free("root", "vg", 100)
+        appliance.mkfs("ext4", "/dev/vg/root")
+    code, found = check(disks[0])
+    assert (code, found["verdict"]["error"]) == (1, "E-25")
+    assert "vg" in found["findings"][0]["message"]
+
+
+def test_a_file_of_odd_length(tmp_path: Path, check: Check) -> None:
+    disk = tmp_path / "disk.raw"
+    disk.write_bytes(bytes(MIB + 469))
+    code, found = check(disk)
+    assert code == 1
+    assert found["verdict"]["status_message"] == "ClientError: No valid partitions. Not a valid volume."
+
+
+def test_the_kernel_of_the_default_entry_is_the_one_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = ubuntu().replaced("/boot/grub/grub.cfg", "set default=0", "set default=1")
+    (disk,) = text_disks.make(parts.machine().guest, tmp_path, image_format="raw")
+    assert main(["check", str(disk)]) == 1
+    out = capsys.readouterr()[0]
+    assert "ClientError: Unsupported kernel version 6.14.0-37-generic\n" in out
+    assert f"{RELEASE} is installed and listed" in out

@@ -153,6 +153,7 @@ class Choices:
             guest's own tool in the appliance.
         force_dirty_hives: a registry hive that is dirty, and whose logs hold nothing, is taken as it stands.
         advice: what the documents tell the user of Windows to do himself and is to be done: `rdp`, `utc`.
+        drivers: of Windows, each file's path within the folder given and its bytes, sorted.
         ssm_package: the Systems Manager client, to be installed at the first boot; None leaves it out.
     """
 
@@ -161,6 +162,7 @@ class Choices:
     initramfs: str = "repack"
     force_dirty_hives: bool = False
     advice: frozenset[str] = frozenset()
+    drivers: tuple[tuple[str, bytes], ...] = ()
     ssm_package: Package | None = None
 
 

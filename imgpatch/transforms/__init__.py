@@ -33,7 +33,15 @@ from imgpatch.transforms import (
     ssm_agent,
     wicked,
 )
-from imgpatch.transforms.windows import advice, answer_file, boot_drivers, boot_mode, class_filters, ems
+from imgpatch.transforms.windows import (
+    advice,
+    answer_file,
+    boot_drivers,
+    boot_mode,
+    class_filters,
+    drivers,
+    ems,
+)
 from imgpatch.transforms.windows import fallback_loader as windows_fallback_loader
 from imgpatch.transforms.windows import network as windows_network
 
@@ -68,6 +76,7 @@ TRANSFORMS: tuple[Transform, ...] = (
     class_filters,  # after it: a driver that was disabled may be needed now
     windows_network,
     advice,
+    drivers,
     ems,
     answer_file,
     windows_fallback_loader,

@@ -146,6 +146,10 @@ def check_images(
             space = {"/": session.files.space("/")}
             containers = tuple(map(_container, images))
             findings = checks.run(Machine(guest, inspection, edition, containers, space))
+            appliance = session.appliance
+            progress.step(
+                f"{appliance.calls} calls of the appliance, {appliance.received >> 10} KiB of files read"
+            )
             return Checked(findings, edition, containers, inspection, session.messages)
     except RefusedError as error:
         finding = opening_check.finding(error)

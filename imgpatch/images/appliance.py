@@ -112,12 +112,18 @@ class CallThread:
 
 
 class Appliance:
-    """A running appliance; `guestfs` raises RuntimeError for everything, here it becomes `ApplianceError`."""
+    """A running appliance; `guestfs` raises RuntimeError for everything, here it becomes `ApplianceError`.
+
+    Attributes:
+        calls: how many there were.
+        received: bytes of the guest's files that came out of it.
+    """
 
     def __init__(self, handle: Any, thread: CallThread) -> None:
         self._handle = handle
         self._thread = thread
         self.calls = 0
+        self.received = 0
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         return self._wrapped(name)
@@ -129,7 +135,9 @@ class Appliance:
             self.calls += 1
             start = time.monotonic()
             try:
-                return self._thread.run(method, *args, **kwargs)
+                result = self._thread.run(method, *args, **kwargs)
+                self.received += len(result) if isinstance(result, bytes) else 0
+                return result  # noqa: TRY300
             except RuntimeError as error:
                 raise ApplianceError(f"libguestfs: {error}") from error
             finally:
@@ -145,6 +153,7 @@ class Appliance:
             return data
         with scratch_file() as (file, name):
             self.download(path, name)
+            self.received += size
             return file.read()
 
     def write(self, path: str, data: bytes) -> None:

@@ -134,6 +134,7 @@ class ApplianceTree:
         with scratch_file() as (file, name):
             self._appliance.tar_out(folder, name)
             data = file.read()
+            self._appliance.received += len(data)
         names: dict[str, list[str]] = {}
         with tarfile.open(fileobj=io.BytesIO(data), encoding="utf-8", errors="surrogateescape") as archive:
             for member in archive:

@@ -14,7 +14,7 @@ from imgpatch.cli import main
 from imgpatch.images import probe
 from imgpatch.images.appliance import Drive, launch
 from tests.appliance.machines import MIB, ROOT, SECOND, small_disk
-from tests.checks.cases import put
+from tests.checks.changes import put
 from tests.checks.machines import RELEASE, ubuntu
 
 pytestmark = pytest.mark.appliance

@@ -21,7 +21,8 @@ from imgpatch.inspection import inspect
 from imgpatch.plan import Context, make_plan, planned
 from imgpatch.target import EC2
 from imgpatch.transforms import TRANSFORMS
-from tests.checks.cases import CASES, Case, alone, ifupdown, mbr, uefi
+from tests.checks.cases import CASES, Case
+from tests.checks.changes import alone, ifupdown, mbr, uefi
 from tests.checks.machines import Parts, ubuntu
 
 NOT_YET = {

@@ -14,7 +14,7 @@ from imgpatch.edition import NEWEST
 from imgpatch.errors import UnsupportedGuestError
 from imgpatch.finding import Finding
 from imgpatch.storage import Device
-from tests.checks.cases import MENU_LST, STUB, alone, grubenv, line, mbr, put, rhel, uefi
+from tests.checks.changes import MENU_LST, STUB, alone, grubenv, line, mbr, put, rhel, uefi
 from tests.checks.machines import MIB, Change, Parts, of_row, ubuntu
 from tests.documents import FAILURES, cells, needs_documents
 

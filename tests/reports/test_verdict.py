@@ -12,7 +12,7 @@ from imgpatch.errors import UnsupportedGuestError
 from imgpatch.finding import Container, Finding, Severity
 from imgpatch.operations import Checked
 from imgpatch.reports import document, task, verdict
-from tests.checks.cases import alone, put
+from tests.checks.changes import alone, put
 from tests.checks.machines import GIB, Parts, ubuntu
 
 KERNEL = "4.18.0-15-generic"

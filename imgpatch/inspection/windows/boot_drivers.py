@@ -113,4 +113,5 @@ def _present(key: Key, guest: Guest, folder: str) -> bool | None:
             words = words[len(prefix) :]
     if words.startswith(("/??/", "/")) or ":" in words:
         return None
-    return guest.exists(f"{folder}/{words}")
+    # Where Windows compresses its files (CompactOS), NTFS of Linux shows them as links that lead nowhere.
+    return guest.stat(f"{folder}/{words}", follow=False) is not None

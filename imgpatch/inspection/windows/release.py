@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from imgpatch.formats.registry import Key
 from imgpatch.guest import Guest
 
+ENVIRONMENT = "PROCESSOR_ARCHITECTURE"
 CURRENT_VERSION = "Microsoft\\Windows NT\\CurrentVersion"
 
 _SERVERS = (
@@ -98,7 +99,7 @@ def read_release(software: Key | None, control: Key | None, guest: Guest, folder
         installation=installation,
         role=role,
         language=_language(control),
-        architecture=_architecture(guest, folder),
+        architecture=_architecture(guest, folder) or _named_architecture(control),
     )
 
 
@@ -126,6 +127,12 @@ def _architecture(guest: Guest, folder: str) -> str | None:
             machines = {0x14C: "i386", 0x8664: "x86_64", 0xAA64: "aarch64", 0x200: "ia64"}
             return machines.get(int.from_bytes(data[place + 4 : place + 6], "little"))
     return None
+
+
+def _named_architecture(control: Key | None) -> str | None:
+    """As Windows tells its programs: of use where its files are compressed (CompactOS)."""
+    name = _text(control.at("Control\\Session Manager\\Environment") if control else None, ENVIRONMENT)
+    return {"AMD64": "x86_64", "x86": "i386", "ARM64": "aarch64"}.get(name)
 
 
 def _text(key: Key | None, name: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from fixtures import hives, windows
 from imgpatch.errors import RefusedError
-from imgpatch.guest import Guest
+from imgpatch.guest import Guest, MemoryTree
 from imgpatch.inspection import inspect
 from imgpatch.inspection.windows import Windows
 from imgpatch.reports import windows as report
@@ -112,6 +112,21 @@ def test_where_a_driver_says_that_its_file_is(path: str, present: bool | None) -
     machine = guest("2019", f'[ControlSet001\\Services\\stornvme]\n"ImagePath"={path}')
     need = next(need for need in found(machine).needs if "stornvme" in need.services)
     assert need.found[0].present is present
+
+
+def test_files_that_cannot_be_read_through_linux() -> None:
+    """CompactOS: ntfs-3g shows them as links to `unsupported reparse tag`."""
+    row = windows.row("2019")
+    lines = f'[{CONTROL}\\Session Manager\\Environment]\n"PROCESSOR_ARCHITECTURE"="AMD64"'
+    files = windows.files(row)
+    programs = [path for path in files if path.endswith((".exe", ".sys"))]
+    kept = {path: data for path, data in files.items() if path not in programs}
+    kept[system_path("2019")] = hives.build(f"{windows.system_text(row)}\n{lines}", name="SYSTEM")
+    links = dict.fromkeys(programs, "unsupported reparse tag 0x80000017")
+    storage = windows.storage_of(row)
+    read = found(Guest(MemoryTree(kept, links=links, case_folding=tuple(storage.mounts)), storage))
+    assert read.release.architecture == "x86_64"
+    assert all(service.present for need in read.needs for service in need.found)
 
 
 def test_the_current_control_set_comes_first() -> None:

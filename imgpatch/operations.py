@@ -28,6 +28,7 @@ from imgpatch.images.publish import check_output, publish_outputs
 from imgpatch.images.session import Session, open_session
 from imgpatch.images.windows_volumes import SHUT_DOWN, Opening
 from imgpatch.inspection import Inspection, inspect
+from imgpatch.inspection.windows.hives import VOLUME
 from imgpatch.manifest import Manifest
 from imgpatch.plan import Choices, Context, Plan, make_plan, planned
 from imgpatch.progress import Progress
@@ -143,7 +144,8 @@ def check_images(
                 guest = planned(guest, {change.path: change.after for change in plan.changes})
             progress.step("checking")
             inspection = inspect(guest, EC2)
-            space = {"/": session.files.space("/")}
+            root = VOLUME if inspection.windows is not None else "/"
+            space = {"/": session.files.space(root)}
             containers = tuple(map(_container, images))
             findings = checks.run(Machine(guest, inspection, edition, containers, space))
             appliance = session.appliance

@@ -26,6 +26,15 @@ _BLACKLISTS = frozenset(
     {"rd.driver.blacklist", "rdblacklist", "modprobe.blacklist", "module_blacklist", "blacklist"}
 )
 """dracut's, the one it had in Red Hat 6, kmod's, the kernel's, initramfs-tools'."""
+_HARMFUL = {
+    "pci=nomsi": "ENA and NVMe need message-signalled interrupts",
+    "acpi=off": "EC2's machines describe their devices by ACPI",
+    "noapic": "the interrupts of EC2's devices come through the I/O APIC",
+    "nolapic": "the interrupts of EC2's devices come through the local APIC",
+    "xen_nopv": "the disk and the network of Xen HVM instances are paravirtual",
+    "xen_emul_unplug=never": "the emulated disk would stay beside the paravirtual one on Xen HVM instances",
+}
+"""Arguments that were set for other hardware (the kernel's kernel-parameters.txt) and harm on EC2's."""
 
 
 class Arguments:
@@ -95,6 +104,8 @@ class Arguments:
     def word(self, word: str, *, initrd: bool) -> str | None:
         """One argument as it must be; None: it goes."""
         name, value = cmdline.parameter(word)
+        if word in _HARMFUL:
+            self._warnings[f"{word} on the kernel command line is left, but {_HARMFUL[word]}"] = None
         if value is None:
             return word
         for wanted in self.added:

@@ -8,7 +8,8 @@ import pytest
 
 from imgpatch.formats import grubenv
 from imgpatch.plan import NoteKind
-from imgpatch.storage import Device
+from imgpatch.storage import Device, Storage
+from imgpatch.transforms.kernel_arguments import Arguments
 from tests import grub_corpus
 from tests.transforms.grub_machines import (
     BOOT,
@@ -102,6 +103,13 @@ def test_a_uuid_that_two_devices_have_is_not_used() -> None:
 def test_grubs_own_root_variable_is_another_thing() -> None:
     text = text_after(machine({CFG: entry("root=/dev/sda2"), **ONE}), CFG)
     assert "set root='hd0,msdos1'\n" in text
+
+
+@pytest.mark.parametrize("argument", ["pci=nomsi", "noapic", "acpi=off", "xen_nopv", "xen_emul_unplug=never"])
+def test_what_ec2s_hardware_does_not_bear_is_warned_of(argument: str) -> None:
+    arguments = Arguments(Storage((), ()), ())
+    assert arguments.line(f"ro {argument} quiet", initrd=True) == f"ro {argument} quiet"
+    assert [text.split()[0] for text in arguments.warnings] == [argument]
 
 
 def test_what_cannot_be_told_is_a_warning() -> None:

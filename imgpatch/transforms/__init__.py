@@ -37,6 +37,7 @@ from imgpatch.transforms.windows import (
     advice,
     answer_file,
     boot_drivers,
+    boot_menu,
     boot_mode,
     class_filters,
     drivers,
@@ -80,6 +81,7 @@ TRANSFORMS: tuple[Transform, ...] = (
     ems,
     answer_file,
     windows_fallback_loader,
+    boot_menu,
     boot_mode,
     module_refusals,
     initramfs,  # last, since an initramfs holds copies of files that others change

@@ -11,7 +11,15 @@ from fixtures import hives, windows
 from imgpatch.formats import bcd, registry
 from imgpatch.plan import Choices
 from imgpatch.storage import Disk
-from imgpatch.transforms.windows import advice, answer_file, boot_mode, class_filters, ems, fallback_loader
+from imgpatch.transforms.windows import (
+    advice,
+    answer_file,
+    boot_menu,
+    boot_mode,
+    class_filters,
+    ems,
+    fallback_loader,
+)
 from tests.transforms.windows.machines import after, guest, notes, plan, system, value
 
 LOADER = "{b0070000-0000-4000-8000-000000000001}"
@@ -195,3 +203,35 @@ def test_gpt_to_mbr_is_predicted_by_both_statements(size: int, partitions: int, 
 
 def test_an_mbr_disk_boots_by_bios() -> None:
     assert "legacy-bios" in notes(plan(guest("2019"), boot_mode))
+
+
+# --- the boot menu
+
+OTHER = "{b0070000-0000-4000-8000-000000000002}"
+MENU = f"Objects\\{bcd.BOOT_MANAGER}\\Elements"
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("", ""),
+        (f'[Objects\\{LOADER}\\Elements\\25000080]\n"Element"=hex:00', "starts in safe mode"),
+        (f'[Objects\\{LOADER}\\Elements\\260000a0]\n"Element"=hex:01', "kernel debugger"),
+        (f'[Objects\\{LOADER}\\Elements\\260000a0]\n"Element"=hex:00', ""),
+        (
+            f'[{MENU}\\24000001]\n"Element"=multi:"{LOADER}","{OTHER}"\n[Objects\\{OTHER}\\Elements]',
+            "R-28 /S:/Boot/BCD: the boot menu offers 2 systems",
+        ),
+    ],
+)
+def test_what_is_left_in_the_boot_menu(lines: str, said: str) -> None:
+    row = windows.row("2019")
+    store = hives.build(f"{windows.boot_store_text(row)}\n{lines}", minor=3, name="BCD")
+    shown = notes(plan(windows.guest(row, {"/S:/Boot/BCD": store}), boot_menu))
+    assert said in shown
+    assert bool(shown) == bool(said)
+
+
+def test_no_boot_configuration_at_all() -> None:
+    machine = windows.guest(windows.row("2019"), {"/S:/Boot/BCD": None})
+    assert "Windows cannot start" in notes(plan(machine, boot_menu))

@@ -28,7 +28,8 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One worker a built guest: what one test has built, patched or read serves the next."""
     for item in items:
-        guest = getattr(item, "callspec", None) and item.callspec.params.get("patched")  # type: ignore[attr-defined]
+        callspec = getattr(item, "callspec", None)
+        guest = callspec and (callspec.params.get("patched") or callspec.params.get("made"))
         if guest:
             item.add_marker(pytest.mark.xdist_group(guest.name))
 

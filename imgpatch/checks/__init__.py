@@ -34,7 +34,9 @@ from imgpatch.checks import (
     system_files,
     vmware_tools,
     volume_groups,
-    windows_guest,
+    windows_first_boot,
+    windows_release,
+    windows_settings,
 )
 from imgpatch.finding import Check, Finding, Machine, Severity
 
@@ -46,6 +48,7 @@ CHECKS: tuple[Check, ...] = (
     root_file_system,
     btrfs_subvolumes,
     system_files,
+    windows_release,
     processor,
     fstab_file,
     grub_files,
@@ -59,7 +62,8 @@ CHECKS: tuple[Check, ...] = (
     dhcp_client,
     network_names,
     custom_kernel,
-    windows_guest,
+    windows_first_boot,
+    windows_settings,
     ssh_server,
     vmware_tools,
     removable_media,

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from imgpatch.edition import MIB
 from imgpatch.finding import Finding, Machine, Severity
 from imgpatch.inspection import Inspection
+from imgpatch.inspection.windows.hives import VOLUME
 
 SENSIBLE = 250 * MIB
 """What the edition of 2019 asks; the later ones ask for enough without a number."""
@@ -37,5 +38,5 @@ def findings(machine: Machine) -> Iterable[Finding]:
             Severity.FAILS if wanted else Severity.ADVICE,
             f"{free // MIB} MiB are free on the root, and {(wanted or SENSIBLE) // MIB} were wanted, {asked}",
             "make room in the guest",
-            path=root,
+            path=VOLUME if windows else root,
         )

@@ -50,7 +50,7 @@ def findings(machine: Machine) -> Iterable[Finding]:
             Severity.UNKNOWN,
             f"{name} is not in the table of the edition {edition.name}, which has {_listed(machine)}; "
             f"the kernel {release} is listed for those",
-            "nothing may be wrong; an update to a listed release is the sure way",
+            "nothing may be wrong: only an import tells",
             path=path,
         )
         return
@@ -105,9 +105,13 @@ def point_version(guest: Guest, inspection: Inspection) -> str:
 
 
 def _listed(machine: Machine) -> str:
+    """The rows of the same release with their kernels; where there is none, the releases there are."""
     rows = [row for row in machine.edition.linux if row.id == machine.inspection.system.id]
     major = [row for row in rows if row.has_major(machine.inspection.system.version)]
-    return "; ".join(f"{row.title} with {row.kernel_text}" for row in major or rows)
+    if major:
+        return "; ".join(f"{row.title} with {row.kernel_text}" for row in major)
+    versions = dict.fromkeys(version for row in rows for version in row.versions)
+    return f"{rows[0].name} {', '.join(versions)}" if rows else ""
 
 
 def _remedy(machine: Machine, version: str, found: Support) -> str:

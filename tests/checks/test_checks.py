@@ -28,12 +28,15 @@ from tests.checks.machines import Parts, ubuntu
 NOT_YET = {
     "E-03": "containers", "E-04": "containers", "A04": "containers", "A05": "containers", "A10": "containers",
     "A11": "containers", "E-07": "ImportInstance", "E-08": "ImportInstance", "E-09": "containers",
-    "E-10": "containers", "E-12": "containers", "E-20": "Windows", "E-21": "Windows",
+    "E-10": "containers", "E-12": "containers",
 }  # fmt: skip
 """What disk files can show and no check predicts yet, and where it belongs."""
 
 OPENING = {"A19", "E-26"}
 """What opening the machine comes upon; tests/checks/test_opening.py."""
+
+WINDOWS = {"E-20", "E-21"}
+"""tests/checks/test_windows_checks.py."""
 
 NOT_LISTED = {
     "fedora-18": "the documents say 3.2.5, which Fedora 18 never had",
@@ -80,21 +83,26 @@ def test_the_words_are_those_of_the_catalogue(case: Case) -> None:
 
 def test_every_check_has_a_case_and_every_case_a_check() -> None:
     there = {check.__name__.rpartition(".")[2] for check in checks.CHECKS}
-    assert {case.check for case in CASES} == there - {"windows_guest"}
+    assert {case.check for case in CASES} == {name for name in there if not name.startswith("windows_")}
     folder = Path(checks.__path__[0])
     assert {path.stem for path in folder.glob("*.py")} == there | {"__init__", "opening"}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_rule_has_its_words(case: Case) -> None:
+    assert case.rule in {*catalogue.requirements(), "imgpatch"}
 
 
 def test_every_row_that_disk_files_can_show_has_a_case() -> None:
     shown = {row.id for row in catalogue.rows().values() if row.offline is not Offline.NO}
     predicted = {case.error for case in CASES if case.error}
-    assert shown == predicted | NOT_YET.keys() | OPENING
+    assert shown == predicted | NOT_YET.keys() | OPENING | WINDOWS
     assert predicted & NOT_YET.keys() == set()
     named = {name for row in catalogue.rows().values() for name in row.checks}
     there = {check.__name__.rpartition(".")[2] for check in checks.CHECKS}
     assert named <= there | {"opening"}
     for row in catalogue.rows().values():
-        assert bool(row.checks) == (row.id in predicted | OPENING), row.id
+        assert bool(row.checks) == (row.id in predicted | OPENING | WINDOWS), row.id
 
 
 @pytest.mark.parametrize("make", [ubuntu, uefi, ifupdown])

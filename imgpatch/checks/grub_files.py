@@ -34,7 +34,7 @@ def findings(machine: Machine) -> Iterable[Finding]:
         if len({machine.guest.read(path) for path in group}) > 1:
             yield _different(machine, group)
             return
-    both = {posixpath.basename(path): path for path in found}
+    both = {posixpath.basename(path): path for path in found if _boots(machine.guest, path)}
     if "grub.cfg" in both and {"menu.lst", "grub.conf"} & both.keys():
         yield _different(machine, [both[name] for name in NAMES if name in both])
 
@@ -51,6 +51,12 @@ def menus(guest: Guest) -> tuple[str, ...]:
 def _is_file(guest: Guest, path: str) -> bool:
     stat = guest.stat(path)
     return stat is not None and stat.kind is Kind.FILE and stat.size > 0
+
+
+def _boots(guest: Guest, path: str) -> bool:
+    """Whether it is GRUB 2's, or a menu of the old GRUB with a kernel in it."""
+    lines = (guest.text(path) or "").split("\n")
+    return path.endswith(".cfg") or any(line.split()[:1] == ["kernel"] for line in lines)
 
 
 def _different(machine: Machine, paths: list[str]) -> Finding:

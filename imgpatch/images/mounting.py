@@ -214,10 +214,12 @@ def _no_root(devices: Mapping[str, Device], failures: Mapping[str, str]) -> Unsu
             hint="give all disks of the machine; a mirror that has lost a disk must know it: boot it once so",
         )
     held = ", ".join(f"{d.name} holds {d.fstype or 'nothing known'}" for d in devices.values())
+    linux = any(d.fstype in LINUX_TYPES for d in devices.values())
+    ostree = "; an ostree image (CoreOS, bootc) has no /etc at its top: use import-snapshot" if linux else ""
     return UnsupportedGuestError(
         f"no root file system of a Linux system found: {held or 'the disks hold nothing'}",
-        hint="give all disks of the machine, the one it boots from first",
-        rule="R-60" if any(d.fstype in LINUX_TYPES for d in devices.values()) else "R-40",
+        hint=f"give all disks of the machine, the one it boots from first{ostree}",
+        rule="R-60" if linux else "R-40",
     )
 
 
@@ -226,7 +228,8 @@ def _wanted(appliance: Appliance, storage: Storage) -> Iterable[tuple[str, Devic
     found: dict[str, tuple[Device, str]] = {}
     text = ""
     if _present(appliance, "/etc", ["fstab"]):
-        text = appliance.read_file("/etc/fstab").decode("utf-8", "surrogateescape")
+        with contextlib.suppress(ApplianceError):  # a link that leads nowhere, as of NixOS
+            text = appliance.read_file("/etc/fstab").decode("utf-8", "surrogateescape")
     for entry in fstab.entries(text):
         point = posixpath.normpath(entry.fs_file)
         if point == "/" or not any(point == p or point.startswith(f"{p}/") for p in NEEDED_BELOW):

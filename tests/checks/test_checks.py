@@ -220,3 +220,13 @@ def test_a_listed_kernel_that_is_installed_is_the_remedy() -> None:
     found = checks.predicted(parts.findings())
     assert found is not None
     assert "6.8.0-138-generic is installed and listed" in found.remedy
+
+
+def test_what_is_left_of_an_old_menu_is_no_duplicate() -> None:
+    parts = ubuntu().having({"/boot/grub/menu.lst": "# written by nobody\ntimeout 3\n"})
+    assert parts.findings() == ()
+
+
+def test_the_same_menu_under_two_names_is_no_duplicate() -> None:
+    assert ubuntu().linked("/boot/grub2/grub.cfg", "../grub/grub.cfg").findings() == ()
+    assert ubuntu().having({"/boot/grub2/grub.cfg": ubuntu().text("/boot/grub/grub.cfg")}).findings() == ()

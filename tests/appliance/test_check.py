@@ -62,6 +62,14 @@ def test_two_roots(tmp_path: Path, check: Check) -> None:
     assert "disk 1 partition 2" in found["findings"][0]["message"]
 
 
+def test_a_link_for_fstab(tmp_path: Path, check: Check) -> None:
+    parts = ubuntu().linked("/etc/fstab", "/nix/store/fstab")
+    (disk,) = text_disks.make(parts.machine().guest, tmp_path, image_format="raw")
+    code, found = check(disk, "--edition", "2024")
+    words = "ClientError: Unable to find an etc directory with fstab."
+    assert (code, found["verdict"]["status_message"]) == (1, words)
+
+
 def test_half_a_volume_group(tmp_path: Path, check: Check) -> None:
     disks = [tmp_path / "a.img", tmp_path / "b.img"]
     for disk in disks:

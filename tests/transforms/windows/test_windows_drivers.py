@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fixtures import hives, windows
-from imgpatch.cli import _drivers
+from imgpatch.options import _drivers
 from imgpatch.errors import UsageError
 from imgpatch.formats import inf, registry
 from imgpatch.plan import Choices

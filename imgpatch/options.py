@@ -1,0 +1,170 @@
+"""What commands are given: options that several of them share, and the choices these make."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from imgpatch import edition as editions
+from imgpatch.errors import UsageError
+from imgpatch.plan import Choices, Package
+
+ADVICE = frozenset({"rdp", "utc"})
+DRIVERS_LIMIT = 256 << 20
+_WINDOWS_NAME = re.compile(r'(?:[^<>:"/\\|?*\x00-\x1f]*[^<>:"/\\|?*\x00-\x1f .](?:/|$))+')
+
+Command = Callable[..., Any]
+images_argument = click.argument(
+    "images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path)
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+edition_option = click.option(
+    "--edition",
+    "edition_name",
+    default=editions.NEWEST,
+    show_default=True,
+    help=f"Edition of the documents to follow: {', '.join(editions.names())}.",
+)
+force_dirty_hives_option = click.option(
+    "--force-dirty-hives",
+    is_flag=True,
+    help="Windows: take a registry hive as it stands that was being written and whose logs are of no use.",
+)
+
+
+def planning_options(command: Command) -> Command:
+    """The options that decide what a plan holds: preview and apply take the same, so that digests agree."""
+    options = [
+        edition_option,
+        click.option(
+            "--original-suffix",
+            default=Choices().original_suffix,
+            show_default=True,
+            help="Ends the name of every kept original (the documents give none).",
+        ),
+        click.option(
+            "--nic-names",
+            type=click.Choice(["eth0", "keep"]),
+            default=Choices().nic_names,
+            show_default=True,
+            help="eth0: the one network interface of EC2 gets this name (net.ifnames=0). keep: no renaming.",
+        ),
+        click.option(
+            "--initramfs",
+            type=click.Choice(["repack", "rebuild"]),
+            default=Choices().initramfs,
+            show_default=True,
+            help="repack: add the drivers, running nothing of the guest. rebuild: run the guest's own tool.",
+        ),
+        click.option(
+            "--with-ssm",
+            type=click.Path(path_type=Path, exists=True, dir_okay=False),
+            metavar="PACKAGE",
+            help="A .deb or .rpm of the Systems Manager client, which the guest installs at its first boot.",
+        ),
+    ]
+    options += [
+        click.option(
+            "--with",
+            "advice",
+            metavar="WHAT,...",
+            default="",
+            help="Windows: also do what the documents tell its user to do: rdp, utc.",
+        ),
+        click.option(
+            "--driver-dir",
+            type=click.Path(path_type=Path, exists=True, file_okay=False),
+            metavar="FOLDER",
+            help="Windows: drivers (with their .inf files) for it to install when it meets the hardware.",
+        ),
+        force_dirty_hives_option,
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return opening_options(command)
+
+
+def opening_options(command: Command) -> Command:
+    """What may be lost of a Windows that was not shut down."""
+    options = [
+        click.option(
+            "--force-hibernated",
+            is_flag=True,
+            help="Windows: delete a hibernated session (or Fast Startup's), with what was not saved in it.",
+        ),
+        click.option(
+            "--force-unclean",
+            is_flag=True,
+            help="Windows: reset an unfinished NTFS journal, with the changes that only it holds.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def choices(
+    original_suffix: str,
+    nic_names: str,
+    initramfs: str,
+    with_ssm: Path | None,
+    advice: str,
+    driver_dir: Path | None,
+    force_dirty_hives: bool,
+) -> Choices:
+    if not re.fullmatch(r"[.~_-][A-Za-z0-9._~-]{1,40}", original_suffix):
+        raise UsageError(
+            f"--original-suffix {original_suffix!r} cannot end a file name here",
+            hint="begin it with one of . ~ _ - and use letters, digits and those, for example .before-import",
+        )
+    package = None if with_ssm is None else _package(with_ssm)
+    return Choices(
+        original_suffix=original_suffix,
+        nic_names=nic_names,
+        initramfs=initramfs,
+        force_dirty_hives=force_dirty_hives,
+        advice=_advice(advice),
+        drivers=() if driver_dir is None else _drivers(driver_dir),
+        ssm_package=package,
+    )
+
+
+def _drivers(folder: Path) -> tuple[tuple[str, bytes], ...]:
+    """Every regular file; links are not followed."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    names = [path.relative_to(folder).as_posix() for path in found]
+    if not any(name.lower().endswith(".inf") for name in names):
+        raise UsageError(
+            f"--driver-dir {folder}: there is no .inf file in it",
+            hint="give the unpacked folder of the drivers, not an installer",
+        )
+    if wrong := next((name for name in names if not _WINDOWS_NAME.fullmatch(name)), None):
+        raise UsageError(f"--driver-dir {folder}: {wrong!r} cannot be the name of a file on Windows")
+    size = sum(path.stat().st_size for path in found)
+    if size > DRIVERS_LIMIT:
+        raise UsageError(f"--driver-dir {folder}: {size} bytes are more than drivers have ({DRIVERS_LIMIT})")
+    return tuple((name, path.read_bytes()) for name, path in zip(names, found, strict=True))
+
+
+def _advice(text: str) -> frozenset[str]:
+    words = frozenset(filter(None, text.split(",")))
+    if unknown := sorted(words - ADVICE):
+        raise UsageError(
+            f"--with {','.join(unknown)}: not known", hint=f"what it may name is {', '.join(sorted(ADVICE))}"
+        )
+    return words
+
+
+def _package(path: Path) -> Package:
+    data = path.read_bytes()
+    for kind, magic in {"deb": b"!<arch>\ndebian-binary", "rpm": b"\xed\xab\xee\xdb"}.items():
+        if data.startswith(magic):
+            return Package(kind, data)
+    raise UsageError(
+        f"--with-ssm {path}: neither a .deb nor an .rpm",
+        hint="give the package of amazon-ssm-agent for the guest's system, as AWS offers it for download",
+    )

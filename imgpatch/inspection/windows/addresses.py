@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from imgpatch.formats.registry import Key, Type, Value
 
 INTERFACES = "Services\\Tcpip\\Parameters\\Interfaces"
+NAME_SERVERS = ("NameServer", "ProfileNameServer")
+"""Windows 11 and Windows Server 2025 keep those of one network profile apart."""
 CONNECTIONS = "Control\\Network\\{4D36E972-E325-11CE-BFC1-08002BE10318}"
 NONE = ("", "0.0.0.0")  # noqa: S104 - what the registry says of no address
 
@@ -23,7 +25,7 @@ class NetworkInterface:
         device: the PnP id of its hardware; None where nothing says.
         dhcp: EnableDHCP is on.
         addresses: the static ones, without those that mean none.
-        gateways: likewise.
+        gateways: likewise; Windows prefers them to those that DHCP gives.
         name_servers: set by hand.
     """
 
@@ -56,9 +58,9 @@ def _interface(control: Key, key: Key) -> NetworkInterface:
         name=_text(connection, "Name"),
         device=_text(connection, "PnpInstanceID"),
         dhcp=dhcp is not None and dhcp.number != 0,
-        addresses=_given(key.value("IPAddress")),
-        gateways=_given(key.value("DefaultGateway")),
-        name_servers=_given(key.value("NameServer")),
+        addresses=given(key.value("IPAddress")),
+        gateways=given(key.value("DefaultGateway")),
+        name_servers=tuple(dict.fromkeys(n for name in NAME_SERVERS for n in given(key.value(name)))),
     )
 
 
@@ -70,7 +72,8 @@ def texts(value: Value | None) -> tuple[str, ...]:
     return tuple(word for text in found for word in text.replace(",", " ").split())
 
 
-def _given(value: Value | None) -> tuple[str, ...]:
+def given(value: Value | None) -> tuple[str, ...]:
+    """The addresses of a list that are any."""
     return tuple(text for text in texts(value) if text not in NONE)
 
 

@@ -12,7 +12,13 @@ from imgpatch.formats.registry import Key, Type, Value
 from imgpatch.guest import Guest
 from imgpatch.inspection import Inspection
 from imgpatch.inspection.windows import control_sets
-from imgpatch.inspection.windows.addresses import NetworkInterface, read_interfaces, texts
+from imgpatch.inspection.windows.addresses import (
+    NAME_SERVERS,
+    NetworkInterface,
+    given,
+    read_interfaces,
+    texts,
+)
 from imgpatch.inspection.windows.hives import open_hive
 from imgpatch.plan import Context, Edit, Note, NoteKind, Reason
 from imgpatch.transforms.windows.hive_draft import HiveDraft, wide_list
@@ -20,6 +26,7 @@ from imgpatch.transforms.windows.hive_draft import HiveDraft, wide_list
 RULE = "M-07"
 
 PARAMETERS = "Services\\Tcpip\\Parameters"
+PARAMETERS_6 = "Services\\Tcpip6\\Parameters"
 ROUTES = f"{PARAMETERS}\\PersistentRoutes"
 WINS = "Services\\NetBT\\Parameters\\Interfaces"
 STORES = (
@@ -52,6 +59,7 @@ def edits(guest: Guest, context: Context) -> Iterator[Edit | Note]:
             continue
         for interface in read_interfaces(control):
             _interface(draft, control, interface, nt5=nt5)
+        _old_copies(draft, control, nt5=nt5)
         _kept_beside(draft, control)
         notes += _services(draft, control)
     yield from draft.edits()
@@ -61,20 +69,38 @@ def edits(guest: Guest, context: Context) -> Iterator[Edit | Note]:
 def _interface(draft: HiveDraft, control: Key, interface: NetworkInterface, *, nt5: bool) -> None:
     key = draft.root.at(interface.path)
     assert key is not None
+    named = f" ({interface.name})" if interface.name else ""
     if interface.static:
-        named = f" ({interface.name})" if interface.name else ""
         text = f"{interface.path}{named}: {', '.join(interface.addresses)} becomes DHCP"
         _to_dhcp(draft, key, Reason(RULE, text), nt5=nt5)
-    if interface.static or interface.name_servers:
-        text = (
-            f"{interface.path}: the name servers {', '.join(interface.name_servers)} are of the old network"
-        )
-        if interface.name_servers:
-            draft.set_text(key, "NameServer", "", Reason(RULE, text))
-        wins = control.at(f"{WINS}\\Tcpip_{interface.guid}")
-        if wins is not None and texts(wins.value("NameServerList")):
-            reason = Reason(RULE, f"{wins.path}: the WINS servers are of the old network")
-            draft.set_value(wins.path, Value("NameServerList", Type.MULTI_SZ, wide_list(())), reason)
+    elif interface.dhcp and interface.gateways:
+        gateways = ", ".join(interface.gateways)
+        text = f"{interface.path}{named}: the gateway {gateways} would be preferred to DHCP's"
+        _empty_lists(draft, key, Reason(RULE, text))
+    _name_servers(draft, key)
+    wins = control.at(f"{WINS}\\Tcpip_{interface.guid}")
+    if wins is not None and texts(wins.value("NameServerList")):
+        reason = Reason(RULE, f"{wins.path}: the WINS servers are of the old network")
+        draft.set_value(wins.path, Value("NameServerList", Type.MULTI_SZ, wide_list(())), reason)
+
+
+def _name_servers(draft: HiveDraft, key: Key) -> None:
+    for name in NAME_SERVERS:
+        if servers := texts(key.value(name)):
+            text = f"{key.path}: the name servers {', '.join(servers)} are of the old network"
+            draft.set_text(key, name, "", Reason(RULE, text))
+
+
+def _old_copies(draft: HiveDraft, control: Key, *, nt5: bool) -> None:
+    """Where Windows NT 4 had the addresses: up to Windows 8.1 a copy of each interface's is kept there."""
+    services = control.at("Services")
+    for low, service in services.subkeys.items() if services is not None else ():
+        key = service.at("Parameters\\Tcpip") if low.startswith("{") else None
+        dhcp = None if key is None else key.value("EnableDHCP")
+        addresses = () if key is None else given(key.value("IPAddress"))
+        if key is not None and addresses and (dhcp is None or not dhcp.number):
+            reason = Reason(RULE, f"{key.path}: the copy of {', '.join(addresses)} goes with it")
+            _to_dhcp(draft, key, reason, nt5=nt5)
 
 
 def _to_dhcp(draft: HiveDraft, key: Key, reason: Reason, *, nt5: bool) -> None:
@@ -84,6 +110,10 @@ def _to_dhcp(draft: HiveDraft, key: Key, reason: Reason, *, nt5: bool) -> None:
             draft.set_value(key.path, Value(name, Type.MULTI_SZ, wide_list(["0.0.0.0"])), reason)  # noqa: S104
         else:
             draft.drop_value(key, name, reason)
+    _empty_lists(draft, key, reason)
+
+
+def _empty_lists(draft: HiveDraft, key: Key, reason: Reason) -> None:
     for name in LIST_VALUES:
         if key.value(name) is not None:
             draft.set_value(key.path, Value(name, Type.MULTI_SZ, wide_list(())), reason)
@@ -97,11 +127,13 @@ def _kept_beside(draft: HiveDraft, control: Key) -> None:
             kind = "route" if path == ROUTES or path.endswith("16") else "address"
             shown = value.name.split(",")[0] if path == ROUTES else value.name
             draft.drop_value(key, value.name, Reason(RULE, f"{key.path}: the static {kind} {shown} goes"))
-    parameters = control.at(PARAMETERS)
-    servers = () if parameters is None else texts(parameters.value("NameServer"))
-    if parameters is not None and servers:
-        text = f"{parameters.path}: the name servers {', '.join(servers)} are of the old network"
-        draft.set_text(parameters, "NameServer", "", Reason(RULE, text))
+    for path in (PARAMETERS, PARAMETERS_6):
+        parameters = control.at(path)
+        if parameters is not None:
+            _name_servers(draft, parameters)
+    interfaces = control.at(f"{PARAMETERS_6}\\Interfaces")
+    for key in () if interfaces is None else interfaces.subkeys.values():
+        _name_servers(draft, key)
 
 
 def _services(draft: HiveDraft, control: Key) -> Iterator[Note]:

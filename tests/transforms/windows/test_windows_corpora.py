@@ -34,6 +34,7 @@ CHANGED = re.compile(
     r"ControlSet00[1-9]\\("
     r"Services\\[^\\]+(\\StartOverride)?|"
     r"Services\\(Tcpip|Tcpip6|NetBT)\\Parameters(\\Interfaces\\[^\\]+|\\PersistentRoutes)?|"
+    r"Services\\{[^\\]+}\\Parameters\\Tcpip|"
     r"Control\\(CriticalDeviceDatabase|Class|Nsi)\\.*)",
     re.IGNORECASE,
 )

@@ -51,12 +51,52 @@ KEY = f"{PARAMETERS}\\Interfaces\\{GUID}"
             {"DhcpNameServer": "10.0.2.3", "Domain": "corp.example"},
             id="what DHCP gave, and the domain, stay",
         ),
+        pytest.param(
+            "2019",
+            '"EnableDHCP"=dword:1\n"DefaultGateway"=multi:"10.3.58.1"\n"DefaultGatewayMetric"=multi:"0"',
+            {"EnableDHCP": 1, "DefaultGateway": (), "DefaultGatewayMetric": ()},
+            id="a gateway by hand beside DHCP",
+        ),
+        pytest.param(
+            "2025",
+            '"EnableDHCP"=dword:1\n"ProfileNameServer"="10.3.58.4"',
+            {"ProfileNameServer": ""},
+            id="name servers of a network profile",
+        ),
+        pytest.param(
+            "2019",
+            '"EnableDHCP"="0"\n"IPAddress"=multi:"0.0.0.0"',
+            {"EnableDHCP": "0"},
+            id="no address, no change",
+        ),
     ],
 )
 def test_an_interface(name: str, lines: str, wanted: dict[str, object]) -> None:
     machine = guest(name, f"[{KEY}]\n{lines}")
     root = system(name, machine, plan(machine, network))
     assert {value_name: value(root, KEY, value_name) for value_name in wanted} == wanted
+
+
+def test_copies_and_settings_beside_an_interface() -> None:
+    old = f"ControlSet001\\Services\\{GUID}\\Parameters\\Tcpip"
+    six = f"ControlSet001\\Services\\Tcpip6\\Parameters\\Interfaces\\{GUID}"
+    wins = f"ControlSet001\\Services\\NetBT\\Parameters\\Interfaces\\Tcpip_{GUID}"
+    lines = (
+        f'[{KEY}]\n"EnableDHCP"=dword:1\n'
+        f'[{old}]\n"EnableDHCP"=dword:0\n"IPAddress"=multi:"10.3.58.5"\n"DefaultGateway"=multi:"10.3.58.1"\n'
+        f'[{six}]\n"NameServer"="2001:db8::1"\n'
+        f'[{wins}]\n"NameServerList"=multi:"10.3.58.9"\n'
+    )
+    machine = guest("2008r2", lines)
+    root = system("2008r2", machine, plan(machine, network))
+    wanted = (
+        (old, "EnableDHCP", 1),
+        (old, "IPAddress", None),
+        (old, "DefaultGateway", ()),
+        (six, "NameServer", ""),
+        (wins, "NameServerList", ()),
+    )
+    assert [value(root, path, name) for path, name, _ in wanted] == [row[2] for row in wanted]
 
 
 def test_both_control_sets_though_the_second_is_current() -> None:

@@ -36,6 +36,9 @@ SEGMENT = 16_344
 _LISTS = {b"lf": 8, b"lh": 8, b"li": 4, b"ri": 4}
 """Kinds of lists of subkeys and the bytes of an element; `ri` lists lists."""
 
+_NO_UPPER = "\xb5\u0131\u017f"
+"""Letters to which Unicode gives an upper case of another alphabet, and Windows none."""
+
 _COMPRESSED_NAME = 0x20
 _SEQUENCES_AT = 4
 _CHECKSUM_AT = 508
@@ -100,6 +103,11 @@ def with_base(data: bytes, *, sequence: int, size: int | None = None, kind: int 
     return bytes(block) + data[BASE_BLOCK:]
 
 
+def has_segments(data: bytes) -> bool:
+    """Whether long values are kept in segments."""
+    return int.from_bytes(data[24:28], "little") >= 4
+
+
 def check(data: bytes) -> None:
     """Goes over every bin, every cell and every key.
 
@@ -115,7 +123,7 @@ def check(data: bytes) -> None:
         raise FormatError(f"version {block.major}.{block.minor} of the hive format is not known")
     if len(data) > MAX_SIZE:
         raise FormatError(f"a hive of {len(data)} bytes is larger than the {MAX_SIZE} that are read")
-    _Walk(data, _cells(data, block), block.minor).keys(block.root)
+    _Walk(data, _cells(data, block)).keys(block.root)
 
 
 def _cells(data: bytes, block: BaseBlock) -> dict[int, int]:
@@ -145,10 +153,10 @@ def _cells(data: bytes, block: BaseBlock) -> dict[int, int]:
 class _Walk:
     """Reaches every cell that a reader would, each once but the security descriptors, which keys share."""
 
-    def __init__(self, data: bytes, cells: dict[int, int], minor: int) -> None:
+    def __init__(self, data: bytes, cells: dict[int, int]) -> None:
         self._data = data
         self._cells = cells
-        self._segments = minor >= 4
+        self._segments = has_segments(data)
         self._reached: set[int] = set()
         self._descriptors: set[int] = set()
 
@@ -291,10 +299,15 @@ def _checked_name(cell: bytes, offset: int) -> str:
 
 
 def _upper(name: str) -> str:
-    """As Windows compares names: each character by itself (`ß` has no upper case there)."""
+    """As Windows compares names: each character by itself (`ß` has no upper case there).
+
+    Nor have those that are of no alphabet of their own there: the dotless i of Turkish is no I.
+    """
     if name.isascii():
         return name.upper()
-    return "".join(upper if len(upper := char.upper()) == 1 else char for char in name)
+    return "".join(
+        upper if char not in _NO_UPPER and len(upper := char.upper()) == 1 else char for char in name
+    )
 
 
 def _wrong(offset: int, what: str) -> FormatError:

@@ -84,7 +84,10 @@ class Key:
             return {}
         offsets = struct.unpack_from(f"<{count}I", _cell(self._data, listed))
         found = (_value(self._data, offset) for offset in offsets)
-        return {value.name.lower(): value for value in found}
+        values: dict[str, Value] = {}
+        for value in found:
+            values.setdefault(value.name.lower(), value)  # of two alike, Windows finds the first
+        return values
 
     @cached_property
     def subkeys(self) -> Mapping[str, Key]:
@@ -144,7 +147,7 @@ def _value(data: bytes, offset: int) -> Value:
     if not size:
         return Value(name, kind, b"")
     body = _cell(data, place)
-    if size > regf.SEGMENT and body[:2] == b"db":
+    if size > regf.SEGMENT and regf.has_segments(data):
         count, listed = struct.unpack_from("<HI", body, 2)
         parts = struct.unpack_from(f"<{count}I", _cell(data, listed))
         body = b"".join(_cell(data, part)[: regf.SEGMENT] for part in parts)

@@ -20,6 +20,9 @@ NEW_KIND = 6
 MAX_LOG = 64 << 20
 """Bytes of a log that are looked at."""
 
+MAX_BINS = regf.MAX_SIZE - HEADER
+"""Bytes of all bins that a log may ask for."""
+
 _SEED = 0x82EF4D887A4E55C5
 _ENTRY = b"HvLE"
 _DIRT = b"DIRT"
@@ -134,7 +137,9 @@ def _entry(data: bytes, place: int) -> tuple[int, _Entry] | None:
     if data[place : place + 4] != _ENTRY or place + 40 > len(data):
         return None
     length, flags, sequence, size, count, hash1, hash2 = struct.unpack_from("<IIIIIQQ", data, place + 4)
-    if length % SECTOR or length < 40 + 8 * count or place + length > len(data) or size % regf.BIN:
+    if length % SECTOR or length < 40 + 8 * count or place + length > len(data):
+        return None
+    if size % regf.BIN or size > MAX_BINS:
         return None
     if marvin32(data[place : place + 32]) != hash2 or marvin32(data[place + 40 : place + length]) != hash1:
         return None
@@ -181,7 +186,7 @@ def _replay_old(hive: bytes, base: BaseBlock, log: _Log) -> Replay:
         return Replay(None, 0)
     length = -(-log.base.size // (SECTOR * 8))
     start = BASE_BLOCK + len(_DIRT) + length
-    if log.data[BASE_BLOCK : BASE_BLOCK + 4] != _DIRT or start > len(log.data):
+    if log.data[BASE_BLOCK : BASE_BLOCK + 4] != _DIRT or start > len(log.data) or log.base.size > MAX_BINS:
         return Replay(None, 0)
     bitmap = log.data[BASE_BLOCK + 4 : start]
     place = -(-start // SECTOR) * SECTOR

@@ -55,6 +55,33 @@ def test_a_made_hive_says_what_its_text_says(minor: int) -> None:
     assert listed.texts == ("one", "two")
 
 
+def test_a_long_value_without_segments_may_look_like_one_with() -> None:
+    """Versions before 1.4 have none, whatever the bytes are."""
+    data = b"db" + b"\x07" * 20_000
+    key = registry.read(hives.build(f'[a]\n"v"=hex:{data.hex(",")}\n', minor=3)).at("a")
+    assert key is not None
+    assert (value := key.value("v")) is not None
+    assert value.data == data
+
+
+def test_of_two_values_alike_the_first_counts() -> None:
+    made = hives.build('[a]\n"Start1"=dword:1\n"Start2"=dword:2\n').replace(b"Start2", b"START1")
+    key = registry.read(made).at("a")
+    assert key is not None
+    assert (value := key.value("start1")) is not None
+    assert value.number == 1
+
+
+def test_turkish_names_are_in_the_order_of_windows() -> None:
+    """The dotless i comes after all Latin letters: it has no upper case there."""
+    one, two = "Yazicj", "Yazic\u0131"
+    made = hives.build(f"[{two}]\n[{one}]\n")
+    (lists,) = (i for i in range(regf.HEADER, len(made) - 4, 4) if made[i : i + 4] == b"lh\2\0")
+    first, second = made[lists + 4 : lists + 12], made[lists + 12 : lists + 20]
+    swapped = damaged(made, lists + 4, second + first)
+    assert [key.name for key in registry.read(swapped).subkeys.values()] == [one, two]
+
+
 def damaged(data: bytes, offset: int, new: bytes, *, header: bool = False) -> bytes:
     after = data[:offset] + new + data[offset + len(new) :]
     return after if header else regf.with_base(after, sequence=1)

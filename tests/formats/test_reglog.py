@@ -132,6 +132,15 @@ def test_what_is_replayed(logs: list[bytes], wanted: bytes | None, sequence: int
     assert (base.primary, base.secondary, base.dirty) == (sequence, sequence, False)
 
 
+def test_a_log_that_asks_for_gigabytes_is_of_no_use() -> None:
+    made = bytearray(entry(2, TWO))
+    struct.pack_into("<I", made, 16, 0xFFFFF000)
+    struct.pack_into("<Q", made, 32, reglog.marvin32(bytes(made[:32])))
+    assert reglog.replay(dirty(ONE), [log(2, bytes(made))]).data is None
+    old = regf.with_base(ONE[:512], sequence=2, size=0xFFFFF000, kind=1) + b"DIRT" + bytes(1 << 20)
+    assert reglog.replay(dirty(ONE), [old]).data is None
+
+
 def test_a_lost_base_block_comes_from_the_log() -> None:
     lost = b"\0" * 512 + ONE[512:]
     done = reglog.replay(lost, [log(2, entry(2, TWO))])

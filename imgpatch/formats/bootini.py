@@ -44,7 +44,7 @@ def without(
     kept: list[bytes] = []
     changed = []
     wanted = b"|".join(re.escape(name) for name in switches)
-    switch = re.compile(rb"\s+/(?:%s)(?:=\S*)?(?=\s|$)" % wanted, re.IGNORECASE)
+    switch = re.compile(rb"\s*/(?:%s)(?:=[^\s/]*)?(?=[\s/]|$)" % wanted, re.IGNORECASE)
     for line in parse(data):
         name = line.text.partition(b"=")[0].strip().lower()
         if line.section == b"boot loader" and name in settings:

@@ -105,8 +105,8 @@ def read_needs(control: Key, guest: Guest, folder: str, needs: tuple[Need, ...])
 def _present(key: Key, guest: Guest, folder: str) -> bool | None:
     """ImagePath is below the folder of Windows unless it begins otherwise; without one it is in drivers."""
     value = key.value("ImagePath")
-    text = value.text if value is not None else f"system32\\drivers\\{key.name}.sys"
-    words = text.strip().strip('"').replace("\\", "/")
+    text = value.text.strip() if value is not None else ""
+    words = (text or f"system32\\drivers\\{key.name}.sys").strip('"').replace("\\", "/")
     lowered = words.lower()
     for prefix in ("/systemroot/", "%systemroot%/", "%windir%/"):
         if lowered.startswith(prefix):

@@ -6,6 +6,7 @@ file that the user put where Windows looks first is left alone.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator
 
 from imgpatch.guest import Guest
@@ -15,8 +16,16 @@ from imgpatch.plan import Context, Edit, Note, NoteKind, Reason
 
 RULE = "M-15"
 ARCHITECTURES = {"x86_64": "amd64", "i386": "x86", "aarch64": "arm64"}
-OWN = ("Panther/Unattend/unattend.xml", "Panther/Unattend/autounattend.xml", "Panther/unattend.xml")
-"""Below the folder of Windows, where its set-up looks for one, in this order."""
+OWN = (
+    "Panther/Unattend/unattend.xml",
+    "Panther/Unattend/autounattend.xml",
+    "Panther/unattend.xml",
+    "System32/Sysprep/unattend.xml",
+    "System32/Sysprep/autounattend.xml",
+    "../unattend.xml",
+    "../autounattend.xml",
+)
+"""From the folder of Windows, where its set-up looks for one, in this order."""
 
 UNATTEND = "urn:schemas-microsoft-com:unattend"
 CONFIGURATION = "http://schemas.microsoft.com/WMIConfig/2002/State"
@@ -60,7 +69,7 @@ def _own(guest: Guest, context: Context) -> str | None:
         path = named.text.replace("\\", "/")
         if path[1:2] == ":" and guest.exists(VOLUME + path[2:]):
             return guest.resolve(VOLUME + path[2:])
-    paths = (f"{windows.folder}/{path}" for path in OWN)
+    paths = (posixpath.normpath(f"{windows.folder}/{path}") for path in OWN)
     return next((guest.resolve(path) for path in paths if guest.exists(path)), None)
 
 

@@ -11,6 +11,8 @@ from imgpatch.formats.registry import Key, Type, Value
 from imgpatch.inspection.windows.hives import Hive
 from imgpatch.plan import OWN_RULE, Edit, Note, NoteKind, Reason
 
+_TEXTS = (Type.SZ, Type.EXPAND_SZ, Type.MULTI_SZ)
+
 
 @dataclass(slots=True)
 class HiveDraft:
@@ -26,9 +28,10 @@ class HiveDraft:
 
     def set_number(self, key: Key, name: str, number: int, reason: Reason) -> None:
         value = key.value(name)
-        if value is None or value.number != number:
-            data = number.to_bytes(4 if value is None else max(4, len(value.data)), "little")
-            kind = Type.DWORD if value is None else value.type
+        if value is None or value.number != number or value.type in _TEXTS:
+            wide_one = value is not None and value.type == Type.QWORD
+            kind = Type.QWORD if wide_one else Type.DWORD  # what Windows takes for a number
+            data = number.to_bytes(8 if wide_one else 4, "little")
             self._want(SetValue(key.path, Value(name, kind, data)), reason)
 
     def set_text(self, key: Key, name: str, text: str, reason: Reason) -> None:

@@ -105,6 +105,7 @@ def test_the_state_of_its_set_up(machine: Callable[[], Guest], fact: str, wanted
         ('expand:"%SystemRoot%\\\\system32\\\\DRIVERS\\\\DISK.SYS"', True),
         ('expand:"system32\\\\drivers\\\\disk.sys"', True),
         ('expand:"System32\\\\drivers\\\\none.sys"', False),
+        ('expand:""', True),
         ('expand:"\\\\??\\\\C:\\\\Program Files\\\\x\\\\x.sys"', None),
     ],
 )

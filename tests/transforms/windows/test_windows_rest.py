@@ -63,6 +63,14 @@ def test_an_element_that_is_on_goes_off(number: str, data: str, changes: bool) -
         ),
         (b'[operating systems]\nC:\\="a /redirect in no switch"\n', None),
         (b'[operating systems]\nmulti(0)="x" /redirected\n', None),
+        (
+            b'[operating systems]\nmulti(0)="x"/fastdetect/redirect/sos\n',
+            b'[operating systems]\nmulti(0)="x"/fastdetect/sos\n',
+        ),
+        (
+            b'[operating systems]\nmulti(0)="x" /redirect=COM1/sos\n',
+            b'[operating systems]\nmulti(0)="x"/sos\n',
+        ),
         (b"redirect=COM1\n", None),
     ],
 )
@@ -90,10 +98,18 @@ def test_a_sysprepped_windows_gets_an_answer_file(name: str, architecture: str) 
     assert root.findtext(".//u:OOBE/u:HideEULAPage", namespaces=space) == "true"
 
 
-@pytest.mark.parametrize("own", ["Panther/unattend.xml", "PANTHER/Unattend/Unattend.xml"])
+@pytest.mark.parametrize(
+    "own",
+    [
+        "/C:/Windows/Panther/unattend.xml",
+        "/C:/Windows/PANTHER/Unattend/Unattend.xml",
+        "/C:/Windows/System32/Sysprep/Unattend.xml",
+        "/C:/Autounattend.xml",
+    ],
+)
 def test_the_users_own_answer_file_stays(own: str) -> None:
     row = replace(windows.row("2019"), state=GENERALIZED)
-    made = plan(windows.guest(row, {f"{row.folder}/{own}": b"<unattend/>"}), answer_file)
+    made = plan(windows.guest(row, {own: b"<unattend/>"}), answer_file)
     assert made.changes == ()
     assert f"{own} is the user's own answer file" in notes(made)
 

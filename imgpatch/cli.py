@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import signal
 import sys
 import traceback
@@ -16,17 +15,20 @@ from typing import Any, NoReturn
 import click
 
 from imgpatch import edition as editions
-from imgpatch import operations, options, reference
+from imgpatch import importing, operations, options, reference
 from imgpatch.checks import predicted
 from imgpatch.errors import ImgpatchError, UsageError
 from imgpatch.images import doctor as doctors
 from imgpatch.images import probe
 from imgpatch.images.windows_volumes import Opening
+from imgpatch.importing import EXIT_FAILS
 from imgpatch.options import (
+    colour,
     edition_option,
     force_dirty_hives_option,
     images_argument,
     json_option,
+    matrix_option,
     opening_options,
     planning_options,
 )
@@ -34,7 +36,6 @@ from imgpatch.progress import Progress, on_stderr
 from imgpatch.reports import document, machine_check, task, text, verdict
 
 EXIT_CHANGES = 1
-EXIT_FAILS = 1
 EXIT_INTERRUPTED = 130
 EXIT_BUG = 70
 
@@ -61,6 +62,8 @@ def cli(context: click.Context, verbose: int) -> None:
 
 cli.add_command(reference.explain)
 cli.add_command(reference.edition)
+cli.add_command(importing.import_image)
+cli.add_command(importing.handoff)
 
 
 @cli.command()
@@ -75,7 +78,7 @@ def inspect(progress: Progress, /, images: tuple[Path, ...], as_json: bool, forc
     if as_json:
         _print_json(document.inspection_document(found))
     else:
-        _print(text.render_inspection(found, colour=_colour()))
+        _print(text.render_inspection(found, colour=colour()))
 
 
 @cli.command()
@@ -104,7 +107,7 @@ def preview(
     if as_json:
         _print_json(document.plan_document(result.plan, edition, result.messages))
     else:
-        _print(text.render_plan(result.plan, edition, result.messages, choices=chosen, colour=_colour()))
+        _print(text.render_plan(result.plan, edition, result.messages, choices=chosen, colour=colour()))
     if exit_code and not result.plan.is_empty:
         sys.exit(EXIT_CHANGES)
 
@@ -112,20 +115,9 @@ def preview(
 @cli.command()
 @images_argument
 @edition_option
-@click.option(
-    "--matrix",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    metavar="FILE",
-    help="A table of systems of your own, in TOML, laid over the edition's.",
-)
+@matrix_option
 @click.option("--after", is_flag=True, help="Check the machine as apply would leave it.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json", "aws"]),
-    default="text",
-    help="aws: as AWS tells it.",
-)
+@options.form_option("text")
 @click.option("--json", "form", flag_value="json", help="One JSON document on stdout.")
 @click.pass_obj
 def check(
@@ -138,9 +130,7 @@ def check(
     form: str,
 ) -> int:
     """Predict whether the import would fail, and with which words; exit 1 where it would."""
-    edition = editions.load(edition_name)
-    if matrix is not None:
-        edition = editions.with_matrix(edition, matrix.read_text(encoding="utf-8", errors="surrogateescape"))
+    edition = options.load_edition(edition_name, matrix)
     result = operations.check_images(images, edition, progress, after=after)
     progress.close()
     if form == "json":
@@ -148,7 +138,7 @@ def check(
     elif form == "aws":
         _print_json(task.task_document(result))
     else:
-        _print(verdict.render_verdict(result, colour=_colour()))
+        _print(verdict.render_verdict(result, colour=colour()))
     return 0 if predicted(result.findings) is None else EXIT_FAILS
 
 
@@ -192,7 +182,7 @@ def apply(
     if as_json:
         _print_json(document.plan_document(result.plan, edition, result.messages, written=result.written))
     else:
-        _print(text.render_plan(result.plan, edition, result.messages, choices=chosen, colour=_colour()))
+        _print(text.render_plan(result.plan, edition, result.messages, choices=chosen, colour=colour()))
         _print("".join(f"Written and verified: {path}\n" for path in result.written))
 
 
@@ -251,7 +241,7 @@ def doctor(progress: Progress, /, as_json: bool, again: bool) -> None:
     if as_json:
         _print_json(machine_check.doctor_document(rows))
     else:
-        _print(machine_check.render_doctor(rows, colour=_colour()))
+        _print(machine_check.render_doctor(rows, colour=colour()))
     if not doctors.usable(rows):
         sys.exit(UsageError.exit_code + 1)
 
@@ -262,10 +252,6 @@ def _print(output: str) -> None:
 
 def _print_json(fields: Mapping[str, Any]) -> None:
     _print(document.dumps(fields))
-
-
-def _colour() -> bool:
-    return sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
 
 class _Interrupted(BaseException):

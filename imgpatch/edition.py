@@ -57,6 +57,7 @@ class Edition:
         boot_modes: what `--boot-mode` may be (R-25).
         regions_without_uefi: Regions that have only BIOS.
         license_types: what `--license-type` may be.
+        usage_operations: what `--usage-operation` may be; empty where there is no such option.
         i386_stops: the day on which the tasks of 32-bit systems stop (R-64); None where none is named.
         end_of_life: name of a system -> its versions that are discouraged (R-74).
         i386_stopped: name of a system -> its versions whose 32-bit tasks stop (R-64).
@@ -76,6 +77,7 @@ class Edition:
     boot_modes: tuple[str, ...]
     regions_without_uefi: tuple[str, ...]
     license_types: tuple[str, ...]
+    usage_operations: tuple[str, ...]
     i386_stops: str | None
     end_of_life: Mapping[str, tuple[str, ...]]
     i386_stopped: Mapping[str, tuple[str, ...]]
@@ -158,6 +160,7 @@ def _parse(name: str, data: Mapping[str, Any]) -> Edition:
         boot_modes=tuple(uefi["boot_modes"]),
         regions_without_uefi=tuple(uefi.get("regions_without", ())),
         license_types=tuple(guest["license_types"]),
+        usage_operations=tuple(guest["usage_operations"]),
         i386_stops=guest.get("i386_stops"),
         end_of_life=_versions(data.get("end_of_life", {})),
         i386_stopped=_versions(data.get("i386_stopped", {})),

@@ -70,6 +70,7 @@ class Checked:
         findings: the most decisive first.
         containers: the disk files as the service would get them.
         inspection: None where the machine could not be opened: then nothing behind that was looked at.
+        storage: likewise.
     """
 
     findings: tuple[Finding, ...]
@@ -77,6 +78,7 @@ class Checked:
     containers: tuple[Container, ...]
     inspection: Inspection | None
     messages: tuple[str, ...]
+    storage: Storage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,7 @@ def check_images(
             progress.step(
                 f"{appliance.calls} calls of the appliance, {appliance.received >> 10} KiB of files read"
             )
-            return Checked(findings, edition, containers, inspection, session.messages)
+            return Checked(findings, edition, containers, inspection, session.messages, guest.storage)
     except RefusedError as error:
         finding = opening_check.finding(error)
         if finding is None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,12 @@ edition_option = click.option(
     default=editions.NEWEST,
     show_default=True,
     help=f"Edition of the documents to follow: {', '.join(editions.names())}.",
+)
+matrix_option = click.option(
+    "--matrix",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="A table of systems of your own, in TOML, laid over the edition's.",
 )
 force_dirty_hives_option = click.option(
     "--force-dirty-hives",
@@ -107,6 +115,26 @@ def opening_options(command: Command) -> Command:
     return command
 
 
+def form_option(default: str) -> Callable[[Command], Command]:
+    """How a verdict is told."""
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(["text", "json", "aws"]),
+        default=default,
+        show_default=True,
+        help="aws: as AWS tells it.",
+    )
+
+
+def load_edition(name: str, matrix: Path | None) -> editions.Edition:
+    """An edition, with the user's own table laid over it."""
+    edition = editions.load(name)
+    if matrix is None:
+        return edition
+    return editions.with_matrix(edition, matrix.read_text(encoding="utf-8", errors="surrogateescape"))
+
+
 def choices(
     original_suffix: str,
     nic_names: str,
@@ -168,3 +196,8 @@ def _package(path: Path) -> Package:
         f"--with-ssm {path}: neither a .deb nor an .rpm",
         hint="give the package of amazon-ssm-agent for the guest's system, as AWS offers it for download",
     )
+
+
+def colour() -> bool:
+    """Whether stdout is a terminal whose user has nothing against colours."""
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ

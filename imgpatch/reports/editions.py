@@ -118,6 +118,7 @@ def _guest(edition: Edition) -> Iterator[tuple[str, str]]:
     yield "Linux may boot by UEFI (R-24)", _word(edition.uefi_linux)
     yield "boot modes (R-25)", ", ".join(edition.boot_modes) or "no such option"
     yield "licence types", ", ".join(edition.license_types)
+    yield "usage operations", ", ".join(edition.usage_operations) or "no such option"
     if edition.regions_without_uefi:
         yield "Regions without UEFI", ", ".join(edition.regions_without_uefi)
     if edition.i386_stops:

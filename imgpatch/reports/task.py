@@ -12,6 +12,7 @@ from typing import Any
 
 from imgpatch.checks import predicted
 from imgpatch.finding import Container
+from imgpatch.import_request import AskedDisk, ImportRequest
 from imgpatch.reports.document import plain
 from imgpatch.reports.verdict import Checked, words
 
@@ -41,6 +42,33 @@ def task_document(checked: Checked) -> dict[str, Any]:
     if message is not None:
         task["StatusMessage"] = plain(message)
     return {"ImportImageTasks": [task]}
+
+
+def asked_document(checked: Checked, request: ImportRequest) -> dict[str, Any]:
+    """The same with what was asked for, in the service's names; that goes before what was found."""
+    document = task_document(checked)
+    (task,) = document["ImportImageTasks"]
+    given = {
+        "Architecture": request.architecture,
+        "BootMode": request.boot_mode,
+        "Description": request.description,
+        "Encrypted": request.encrypted or None,
+        "KmsKeyId": request.kms_key_id,
+        "LicenseType": None if request.license_type == "Auto" else request.license_type,
+        "Platform": request.platform,
+        "UsageOperation": request.usage_operation,
+    }
+    if request.usage_operation is not None:
+        del task["LicenseType"]
+    task |= plain({name: value for name, value in given.items() if value is not None})
+    for row, disk in zip(task["SnapshotDetails"], request.disks, strict=False):
+        row |= plain(_asked_disk(disk))
+    return document
+
+
+def _asked_disk(disk: AskedDisk) -> dict[str, str]:
+    given = {"Format": disk.format, "Description": disk.description, "DeviceName": disk.device_name}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _disk(disk: Container, *, taken_in: bool) -> dict[str, Any]:

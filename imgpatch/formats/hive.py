@@ -74,7 +74,8 @@ def edited(data: bytes, edits: Sequence[RegistryEdit]) -> bytes:
     if wanted == before:
         return data
     for edit in edits:
-        _guard(root, edit)
+        if (reason := obstacle(root, edit)) is not None:
+            raise FormatError(reason)
     after = _through_hivex(data, edits)
     found = registry.read(after)
     if (made := model(found)) != wanted:
@@ -104,21 +105,18 @@ def _model_edit(wanted: Model, edit: RegistryEdit) -> None:
         wanted[path] = {**wanted[path], name: replace(edit.value, name=known.name)}
 
 
-def _guard(root: Key, edit: RegistryEdit) -> None:
+def obstacle(root: Key, edit: RegistryEdit) -> str | None:
     """What hivex would do wrong: it rewrites all values of a key, and long ones without their segments."""
     key = root.at(edit.path)
     if key is None:
-        return
+        return None
     if isinstance(edit, DropKey):
         named = next((k for k in key.walk() if k.has_class), None)
-        if named is not None:
-            raise FormatError(f"{named.path} has a class name, which belongs to what made the key")
-        return
+        return None if named is None else f"{named.path} has a class name, which belongs to what made the key"
     long = next((v for v in key.values.values() if len(v.data) > regf.SEGMENT), None)
-    if long is not None:
-        raise FormatError(
-            f"{edit.path} holds {long.name!r} of {len(long.data)} bytes, which hivex cannot keep"
-        )
+    if long is None:
+        return None
+    return f"{edit.path} holds {long.name!r} of {len(long.data)} bytes, which hivex cannot keep"
 
 
 def _difference(wanted: Model, found: Model) -> str:

@@ -48,6 +48,9 @@ CHAIN = (
 )
 """What stands between EC2's firmware and the volume, of any generation; each only where it is installed."""
 
+OPTIONAL = frozenset({"xenvbd", "storahci", "msahci"})
+"""EC2 boots without them, from IDE or NVMe: who disabled one, perhaps since it fails elsewhere, is obeyed."""
+
 HDC = "{4D36E96A-E325-11CE-BFC1-08002BE10318}"
 CRITICAL = (
     ("primary_ide_channel", "atapi"),
@@ -113,6 +116,8 @@ def _start_at_boot(draft: HiveDraft, key: Key, guest: Guest, windows: Windows, n
         return
     if service.present is False:
         return  # a driver that cannot be loaded is of no use at boot
+    if service.start == DISABLED and key.name.lower() in OPTIONAL:
+        return
     if service.start == DISABLED:
         text = (
             f"{key.path}: the driver was disabled on purpose, and EC2's disks need it: it starts at boot now"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from imgpatch.errors import FormatError
-from imgpatch.formats.hive import DropKey, DropValue, RegistryEdit, SetValue, edited
+from imgpatch.formats.hive import DropKey, DropValue, RegistryEdit, SetValue, edited, obstacle
 from imgpatch.formats.registry import Key, Type, Value
 from imgpatch.inspection.windows.hives import Hive
 from imgpatch.plan import OWN_RULE, Edit, Note, NoteKind, Reason
@@ -21,6 +21,7 @@ class HiveDraft:
     hive: Hive
     wanted: list[RegistryEdit] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)
+    hindered: list[Note] = field(default_factory=list)
 
     @property
     def root(self) -> Key:
@@ -54,12 +55,18 @@ class HiveDraft:
         self._want(DropKey(key.path), reason)
 
     def _want(self, edit: RegistryEdit, reason: Reason) -> None:
+        if (why := obstacle(self.root, edit)) is not None:
+            text = f"{self.hive.path}: what {reason.rule} asks for is not done in one key: {why}"
+            note = Note(NoteKind.WARNING, reason.rule, text)
+            self.hindered += [note] if note not in self.hindered else []
+            return
         self.wanted.append(edit)
         if reason not in self.reasons:
             self.reasons.append(reason)
 
     def edits(self) -> Iterator[Edit | Note]:
         """The hive, and its logs emptied: what they held is in it, and they must not be replayed over it."""
+        yield from self.hindered
         if not self.wanted:
             return
         try:

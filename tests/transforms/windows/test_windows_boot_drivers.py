@@ -27,6 +27,7 @@ NT5_DRIVERS = "/C:/WINDOWS/system32/drivers"
             0,
             id="as a short QWORD",
         ),
+        pytest.param("2019", f'[{SET}\\storahci]\n"Start"=dword:4', f"{SET}\\storahci", 4, id="not needed"),
         pytest.param("2008r2", "", f"{SET}\\intelide", 0, id="the set that is not current"),
         pytest.param("2008r2", "", "ControlSet002\\Services\\intelide", 0, id="the current set"),
         pytest.param("2008r2", "", f"{SET}\\msahci", 0, id="msahci"),
@@ -105,10 +106,13 @@ def test_entries_that_a_generation_wrote_itself_stay(name: str) -> None:
     assert str(value(root, f"{database}\\pci#ven_8086&dev_7010", "DriverPackageId")).startswith("mshdc.inf")
 
 
-def test_a_20_kb_value_in_the_way_is_said_and_nothing_is_changed() -> None:
+def test_a_20_kb_value_in_the_way_is_said_and_only_its_key_stays() -> None:
     big = f'[{SET}\\atapi]\n"Start"=dword:3\n"big"=hex:{"00," * 20_000}00'
-    made = plan(guest("2008r2", big), boot_drivers)
-    assert made.changes == ()
+    machine = guest("2008r2", big)
+    made = plan(machine, boot_drivers)
+    root = system("2008r2", machine, made)
+    assert value(root, f"{SET}\\atapi", "Start") == 3
+    assert value(root, f"{SET}\\msahci", "Start") == 0
     assert "20001 bytes, which hivex cannot keep" in notes(made)
 
 

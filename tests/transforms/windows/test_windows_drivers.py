@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from fixtures import hives, windows
-from imgpatch.options import _drivers
 from imgpatch.errors import UsageError
 from imgpatch.formats import inf, registry
+from imgpatch.options import _drivers
 from imgpatch.plan import Choices
 from imgpatch.transforms.windows import drivers
 from tests.transforms.windows.machines import after, notes, plan, value

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.debians import Guest
+from fixtures.recipes import Recipe
+
 JUDGES = Path(__file__).parent.parent / ".venv/judges"
 PROGRAMS = ("bin", "root/sbin", "root/usr/sbin", "root/bin", "root/usr/bin")
 
@@ -29,8 +32,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One worker a built guest: what one test has built, patched or read serves the next."""
     for item in items:
         callspec = getattr(item, "callspec", None)
-        guest = callspec and (callspec.params.get("patched") or callspec.params.get("made"))
-        if guest:
+        params = () if callspec is None else callspec.params.values()
+        for guest in (value for value in params if isinstance(value, Recipe | Guest)):
             item.add_marker(pytest.mark.xdist_group(guest.name))
 
 

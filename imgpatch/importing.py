@@ -41,10 +41,17 @@ def _aws_options(command: Command) -> Command:
         help="As for the AWS CLI, with local files: file://disks.json, or Format=raw,Url=file://disk.raw "
         "(again for each further disk).",
     )
-    flags = ["boot-mode", "license-type", "usage-operation", "platform", "architecture", "description"]
-    found = [disks, *(click.option(f"--{flag}", help="As for the AWS CLI.") for flag in flags)]
+    flags = {
+        "boot-mode": "legacy-bios or uefi.",
+        "license-type": "AWS or BYOL; not together with --usage-operation.",
+        "usage-operation": "RunInstances, RunInstances:0002 and so on: imgpatch edition show lists them.",
+        "platform": f"{' or '.join(import_request.PLATFORMS)}.",
+        "architecture": f"{' or '.join(import_request.ARCHITECTURES)}.",
+        "description": "Of the task.",
+    }
+    found = [disks, *(click.option(f"--{flag}", help=text) for flag, text in flags.items())]
     found += [
-        click.option("--encrypted/--no-encrypted", help="As for the AWS CLI: told, nothing is encrypted."),
+        click.option("--encrypted/--no-encrypted", help="Told in the task; nothing is encrypted."),
         click.option("--kms-key-id", help="Likewise."),
         *(click.option(f"--{name.replace('_', '-')}", help="Ignored, which is said.") for name in IGNORED),
     ]

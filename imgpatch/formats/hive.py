@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import itertools
 import json
 import subprocess
 import sys
@@ -69,8 +70,12 @@ def edited(data: bytes, edits: Sequence[RegistryEdit]) -> bytes:
     root = registry.read(data)
     before = model(root)
     wanted = dict(before)
-    for edit in edits:
-        _model_edit(wanted, edit)
+    for dropping, group in itertools.groupby(edits, lambda edit: isinstance(edit, DropKey)):
+        if dropping:
+            _model_drop(wanted, [edit.path.lower() for edit in group])
+        else:
+            for edit in group:
+                _model_edit(wanted, edit)
     if wanted == before:
         return data
     for edit in edits:
@@ -88,15 +93,19 @@ def model(root: Key) -> Model:
     return {key.path.lower(): key.values for key in root.walk()}
 
 
+def _model_drop(wanted: Model, paths: Sequence[str]) -> None:
+    """All at once, since it goes over every key there is."""
+    names, prefixes = frozenset(paths), tuple(f"{path}\\" for path in paths)
+    for path in [p for p in wanted if p in names or p.startswith(prefixes)]:
+        del wanted[path]
+
+
 def _model_edit(wanted: Model, edit: RegistryEdit) -> None:
     path = edit.path.lower()
-    if isinstance(edit, DropKey):
-        for below in [p for p in wanted if p == path or p.startswith(f"{path}\\")]:
-            del wanted[below]
-    elif isinstance(edit, DropValue):
+    if isinstance(edit, DropValue):
         if path in wanted:
             wanted[path] = {n: value for n, value in wanted[path].items() if n != edit.name.lower()}
-    else:
+    elif isinstance(edit, SetValue):
         names = path.split("\\")
         for i in range(1, len(names) + 1):
             wanted.setdefault("\\".join(names[:i]), {})

@@ -7,6 +7,7 @@ next start: entries that follow each other without a gap, up to the first that i
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -65,6 +66,12 @@ def replay(hive: bytes, logs: Sequence[bytes]) -> Replay:
     Raises:
         FormatError: it is no hive at all.
     """
+    return _replay(hive, tuple(logs))
+
+
+@functools.lru_cache(maxsize=2)
+def _replay(hive: bytes, logs: tuple[bytes, ...]) -> Replay:
+    """Remembered, since every reader of a hive asks for it anew and the hashes take their time."""
     base = regf.base_block(hive)
     usable = [log for log in map(_log, logs) if log is not None]
     new = [log for log in usable if log.base.kind == NEW_KIND]

@@ -68,6 +68,9 @@ NT5_SERVICES = {
 }
 """Group, tag and file, as Windows Server 2003 registers them when it finds the hardware."""
 
+IDE_LIBRARY = "pciidex.sys"
+"""Without it the drivers of IDE controllers cannot be loaded."""
+
 PROCESSORS = ("intelppm", "processor")
 """Stop Windows Server 2003 and XP on a processor of another maker (Microsoft KB 953356)."""
 
@@ -131,9 +134,9 @@ def _nt5(draft: HiveDraft, control: Key, guest: Guest, windows: Windows) -> None
     """The drivers of the IDE controller where they were never needed, and processors' off."""
     for name, (group, tag, path) in NT5_SERVICES.items():
         where = f"{control.path}\\{SERVICES}\\{name}"
-        if draft.root.at(where) is not None or not guest.exists(
-            f"{windows.folder}/{path.replace(chr(92), '/')}"
-        ):
+        files = [path.rpartition("\\")[2], *([] if name == "atapi" else [IDE_LIBRARY])]
+        folder = f"{windows.folder}/system32/drivers"
+        if draft.root.at(where) is not None or not all(guest.exists(f"{folder}/{file}") for file in files):
             continue
         reason = Reason(
             RULE, f"{where}: registered, since EC2's Xen machines have the disk on an IDE controller"

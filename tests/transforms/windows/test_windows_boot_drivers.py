@@ -98,6 +98,13 @@ def test_2003_without_the_files_gets_nothing_that_cannot_start() -> None:
     assert "has no atapi for the disk channel" in notes(made)
 
 
+def test_2003_without_what_its_ide_drivers_are_linked_to() -> None:
+    machine = guest("2003", files={f"{NT5_DRIVERS}/pciidex.sys": None})
+    root = system("2003", machine, plan(machine, boot_drivers))
+    assert root.at(f"{SET}\\intelide") is None
+    assert root.at(f"{SET}\\atapi") is not None
+
+
 @pytest.mark.parametrize("name", ["2008", "2008r2", "7"])
 def test_entries_that_a_generation_wrote_itself_stay(name: str) -> None:
     machine = guest(name)

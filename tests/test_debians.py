@@ -21,8 +21,9 @@ def test_there_is_each_release_with_each_tool_and_network_once() -> None:
 
 
 def test_an_ordinary_run_boots_each_release_and_each_network_with_each_tool() -> None:
+    """Of few builds, so not each release with each tool: `scripts/test --all-boots` does that."""
     assert set(TRIED_THOROUGHLY) <= set(ORDINARY)
-    assert {(g.recipe.suite, g.recipe.tool) for g in ORDINARY} == set(itertools.product(SUITES, TOOLS))
+    assert {g.recipe.suite for g in ORDINARY} == set(SUITES)
     assert {(g.network, g.recipe.tool) for g in ORDINARY} == set(itertools.product(NETWORKS, TOOLS))
     assert {g.recipe.firmware for g in ORDINARY} == {"bios", "uefi"}
 

@@ -26,7 +26,7 @@ from imgpatch.target import EC2
 from imgpatch.transforms import TRANSFORMS
 from tests.appliance.machines import MIB, small_guest
 
-pytestmark = pytest.mark.appliance
+pytestmark = [pytest.mark.appliance, pytest.mark.all_boots]
 
 SECTORS = 2048
 """Of a MiB."""

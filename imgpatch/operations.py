@@ -20,7 +20,8 @@ from imgpatch.errors import RefusedError, StalePlanError, UsageError
 from imgpatch.finding import Container, Finding, Machine
 from imgpatch.images import locks, probe, redolog
 from imgpatch.images.appliance import Drive, Settings
-from imgpatch.images.container import Image, open_images
+from imgpatch.images.container import open_images
+from imgpatch.images.disk import Image
 from imgpatch.images.durable import work_folder
 from imgpatch.images.inplace import InPlace, Recovered, recover
 from imgpatch.images.overlay import create_overlay

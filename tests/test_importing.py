@@ -9,7 +9,7 @@ import pytest
 
 from imgpatch import operations
 from imgpatch.cli import main
-from imgpatch.images.container import Image
+from imgpatch.images.disk import Image
 from imgpatch.operations import Inspected
 from tests.checks.machines import ubuntu
 

@@ -10,55 +10,15 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from imgpatch.errors import FormatError, RefusedError, UsageError
 from imgpatch.images import qcow2, qemu
+from imgpatch.images.disk import SECTOR, Disk, FileDisk, Image
 from imgpatch.images.locks import refuse_used_by_qemu
 from imgpatch.images.partition_table import HEAD_SIZE, check_partition_table
 
-SECTOR = 512
-
 _SNIFFED = 36 * 1024  # an ISO 9660 volume descriptor is the deepest magic, at 32 KiB
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """One disk of the machine.
-
-    Attributes:
-        path: absolute, links followed.
-        format: `raw` or `qcow2`, as qemu names them.
-        size: bytes of the disk, not of the file.
-    """
-
-    path: Path
-    format: str
-    size: int
-
-
-class Disk(Protocol):
-    """The bytes a guest would see."""
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Fewer bytes at the end of the disk."""
-
-
-class RawDisk:
-    """A raw image: the file is the disk."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._fd = descriptor
-
-    def read(self, offset: int, length: int) -> bytes:
-        pieces = []
-        while length and (data := os.pread(self._fd, length, offset)):
-            pieces.append(data)
-            offset += len(data)
-            length -= len(data)
-        return b"".join(pieces)
 
 
 def open_images(paths: Sequence[str | Path]) -> tuple[Image, ...]:
@@ -92,7 +52,7 @@ def open_disk(image: Image) -> Iterator[Disk]:
     """Opens an image for reading the bytes its guest would see."""
     descriptor = os.open(image.path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        yield qcow2.Qcow2(descriptor) if image.format == "qcow2" else RawDisk(descriptor)
+        yield qcow2.Qcow2(FileDisk(descriptor)) if image.format == "qcow2" else FileDisk(descriptor)
     finally:
         os.close(descriptor)
 
@@ -159,7 +119,7 @@ def _look_raw(path: Path, descriptor: int, size: int) -> tuple[Image, str | None
             hint=_GET_AGAIN,
             rule="R-32",
         )
-    layout = check_partition_table(RawDisk(descriptor).read(0, HEAD_SIZE), size, str(path))
+    layout = check_partition_table(FileDisk(descriptor).read(0, HEAD_SIZE), size, str(path))
     return Image(path, "raw", size), layout
 
 
@@ -167,7 +127,7 @@ def _look_qcow2(path: Path, descriptor: int) -> tuple[Image, str | None]:
     try:
         header = qcow2.parse_header(os.pread(descriptor, qcow2.HEADER_SIZE, 0))
         _refuse_header(path, header)
-        disk = qcow2.Qcow2(descriptor)
+        disk = qcow2.Qcow2(FileDisk(descriptor))
         disk.check_whole()
         layout = check_partition_table(disk.read(0, HEAD_SIZE), header.size, str(path))
     except FormatError as error:

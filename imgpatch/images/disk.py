@@ -3,9 +3,46 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 SECTOR = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One disk of the machine.
+
+    Attributes:
+        path: of the file that holds it, absolute, links followed.
+        format: as qemu names it: `raw`, `qcow2`, `vmdk`, `vpc`, `vhdx`, `vdi`.
+        size: bytes of the disk, not of the file.
+        variety: of the format, in the words of its specification: `streamOptimized`, `dynamic`; may be empty.
+        offset: where it begins in the file; not 0 in an archive.
+        length: bytes of it in the file; None: to the end of the file.
+        member: its name in the archive, None where the file is the disk.
+    """
+
+    path: Path
+    format: str
+    size: int
+    variety: str = ""
+    offset: int = 0
+    length: int | None = None
+    member: str | None = None
+
+    @property
+    def name(self) -> str:
+        """As messages call it: `/srv/vm.ova: disk1.vmdk`."""
+        return str(self.path) if self.member is None else f"{self.path}: {self.member}"
+
+    @property
+    def stored(self) -> int:
+        """Bytes that it takes in its file."""
+        return self.path.stat().st_size - self.offset if self.length is None else self.length
 
 
 class Disk(Protocol):
@@ -41,3 +78,13 @@ class FileDisk:
             pieces.append(data)
             offset += len(data)
         return b"".join(pieces)
+
+
+@contextmanager
+def open_file(path: Path) -> Iterator[int]:
+    """A descriptor to read from."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -22,7 +22,8 @@ from typing import Self
 
 from imgpatch.errors import CommitError, FormatError, RefusedError, StalePlanError
 from imgpatch.images import locks, qcow2, qemu, redolog
-from imgpatch.images.container import Disk, Image, open_disk
+from imgpatch.images.container import open_disk
+from imgpatch.images.disk import Disk, Image
 from imgpatch.images.durable import require_room, signals_held, sync_file, write_file
 from imgpatch.images.overlay import create_overlay
 from imgpatch.images.redolog import RedoLog, State

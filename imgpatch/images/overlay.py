@@ -6,7 +6,7 @@ from pathlib import Path
 
 from imgpatch.errors import RefusedError
 from imgpatch.images import qemu
-from imgpatch.images.container import Image
+from imgpatch.images.disk import Image
 from imgpatch.images.durable import require_room
 
 LEAST_ROOM = 256 << 20
@@ -21,10 +21,10 @@ def create_overlay(image: Image, path: Path) -> Image:
     """
     require_room(path.parent, LEAST_ROOM, "the overlay")
     try:
-        qemu.run("create", "-q", "-f", "qcow2", "-b", image.path, "-F", image.format, path)
+        qemu.run("create", "-q", "-f", "qcow2", "-b", qemu.name(qemu.node(image)), "-F", image.format, path)
     except qemu.QemuImgError as error:
         raise RefusedError(
-            f"{path}: no overlay of {image.path} can be made: {error}",
+            f"{path}: no overlay of {image.name} can be made: {error}",
             hint="make the folder writable, or choose another place for the output",
         ) from error
     return Image(path, "qcow2", image.size)

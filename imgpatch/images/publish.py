@@ -9,7 +9,7 @@ from pathlib import Path
 
 from imgpatch.errors import RefusedError, UsageError
 from imgpatch.images import qemu
-from imgpatch.images.container import Image
+from imgpatch.images.disk import Image
 from imgpatch.images.durable import require_room, sync_file, sync_folder, work_folder
 
 

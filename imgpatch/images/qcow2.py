@@ -6,7 +6,6 @@ input and is refused before anything follows it.
 
 from __future__ import annotations
 
-import os
 import struct
 import sys
 import zlib
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 import zstandard
 
 from imgpatch.errors import FormatError
+from imgpatch.images.disk import Disk
 
 MAGIC = b"QFI\xfb"
 HEADER_SIZE = 112
@@ -115,15 +115,17 @@ def _check_arithmetic(header: Header, compression: int) -> None:
 class Qcow2:
     """The active layer of an open qcow2 file; what is not allocated in it reads as zeros."""
 
-    def __init__(self, descriptor: int) -> None:
-        """Reads the header and the L1 table from a descriptor that stays the caller's.
+    variety = ""
+
+    def __init__(self, file: Disk) -> None:
+        """Reads the header and the L1 table.
 
         Raises:
             FormatError: the header is none, or the L1 table is cut off.
         """
-        self._fd = descriptor
-        self.file_size = os.fstat(descriptor).st_size
-        self.header = parse_header(os.pread(descriptor, HEADER_SIZE, 0))
+        self._file = file
+        self.header = parse_header(file.read(0, HEADER_SIZE))
+        self.size = self.header.size
         self._l1 = self._table(self.header.l1_offset, self.header.l1_size)
         self._l2: tuple[int, array[int]] = (-1, array("Q"))
 
@@ -135,7 +137,7 @@ class Qcow2:
         Raises:
             FormatError: a table points past the end of the file.
         """
-        end = -(-self.file_size // self.header.cluster_size) * self.header.cluster_size
+        end = -(-self._file.size // self.header.cluster_size) * self.header.cluster_size
         self._check_below(end, [self.header.refcount_offset, *(entry & _OFFSET for entry in self._l1)])
         for index in range(len(self._l1)):
             self._check_below(end, map(self._host_offset, self._entries(index)))
@@ -143,7 +145,7 @@ class Qcow2:
     def _check_below(self, end: int, offsets: Iterable[int]) -> None:
         last = max(offsets, default=0)
         if last >= end:
-            raise FormatError(f"its tables point to byte {last}, the file ends at {self.file_size}")
+            raise FormatError(f"its tables point to byte {last}, the file ends at {self._file.size}")
 
     def allocated(self) -> Iterator[tuple[int, int]]:
         """Guest offset and length of each cluster this layer answers for, in order."""
@@ -168,10 +170,10 @@ class Qcow2:
         return b"".join(pieces)
 
     def _table(self, offset: int, entries: int) -> array[int]:
-        data = os.pread(self._fd, entries * 8, offset)
+        data = self._file.read(offset, entries * 8)
         if len(data) < entries * 8:
             raise FormatError(
-                f"its tables reach to byte {offset + entries * 8}, the file ends at {self.file_size}"
+                f"its tables reach to byte {offset + entries * 8}, the file ends at {self._file.size}"
             )
         table = array("Q", data)
         if sys.byteorder == "little":
@@ -213,12 +215,12 @@ class Qcow2:
             return self._inflate(*self._compressed_at(entry))
         if not entry & _OFFSET or (entry & _ZERO and not extended):
             return bytes(cluster)
-        data = os.pread(self._fd, cluster, entry & _OFFSET).ljust(cluster, b"\0")
+        data = self._file.read(entry & _OFFSET, cluster).ljust(cluster, b"\0")
         return _only_allocated(data, table[slot * 2 + 1]) if extended else data
 
     def _inflate(self, offset: int, length: int) -> bytes:
         cluster = self.header.cluster_size
-        data = os.pread(self._fd, length, offset)
+        data = self._file.read(offset, length)
         try:
             if self.header.zstd:
                 return zstandard.ZstdDecompressor().stream_reader(data).read(cluster)

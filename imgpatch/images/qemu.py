@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from imgpatch.errors import RefusedError
+from imgpatch.images.disk import SECTOR, Image
 
 Progress = Callable[[float], None]  # called with the fraction done, 0.0 to 1.0
 
@@ -68,6 +69,24 @@ def run_json(*arguments: str | Path, ok: Sequence[int] = (0,)) -> dict[str, Any]
     if not isinstance(answer, dict):
         raise QemuImgError(f"qemu-img {arguments[0]}: answered with something other than a JSON object")
     return answer
+
+
+def node(image: Image) -> dict[str, Any]:
+    """An image as a block node of QEMU, in which nothing is left to be probed.
+
+    The size of a VHD is the one in its footer, which QEMU otherwise believes of some writers only.
+    """
+    file: dict[str, Any] = {"driver": "file", "filename": str(image.path)}
+    if image.length is not None:
+        whole = -(-image.length // SECTOR) * SECTOR  # an archive pads its members to whole sectors
+        file = {"driver": "raw", "offset": image.offset, "size": whole, "file": file}
+    found = {"driver": image.format, "file": file}
+    return found | {"force_size_calc": "current_size"} if image.format == "vpc" else found
+
+
+def name(block_node: dict[str, Any]) -> str:
+    """A block node as the name of a file, as QEMU takes it everywhere."""
+    return "json:" + json.dumps(block_node)
 
 
 def with_backing(overlay: Path, backing: Path, backing_format: str) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from imgpatch.errors import RefusedError
-from imgpatch.images.container import Image
+from imgpatch.images.disk import Image
 from imgpatch.images.durable import sync_folder, write_file
 
 SCHEMA = 1

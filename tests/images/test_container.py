@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from imgpatch.errors import RefusedError, UsageError
-from imgpatch.images.container import Image, open_disk, open_images
+from imgpatch.images.container import open_disk, open_images
+from imgpatch.images.disk import Image
 from tests.images import disks
 
 pytestmark = disks.needs_qemu_img

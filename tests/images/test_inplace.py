@@ -19,7 +19,8 @@ import pytest
 
 from imgpatch.errors import CommitError, RefusedError, StalePlanError
 from imgpatch.images import redolog
-from imgpatch.images.container import Image, open_images
+from imgpatch.images.container import open_images
+from imgpatch.images.disk import Image
 from imgpatch.images.inplace import InPlace, Recovered, recover
 from tests.images import disks
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from imgpatch.errors import ImgpatchError, RefusedError, UsageError
-from imgpatch.images.container import Image, open_images
+from imgpatch.images.container import open_images
+from imgpatch.images.disk import Image
 from imgpatch.images.durable import work_folder
 from imgpatch.images.locks import hold
 from imgpatch.images.overlay import create_overlay

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from imgpatch.errors import FormatError
 from imgpatch.images import qcow2
+from imgpatch.images.disk import FileDisk
 from tests.images import disks
 
 pytestmark = disks.needs_qemu_img
@@ -20,7 +21,7 @@ pytestmark = disks.needs_qemu_img
 def opened(path: Path) -> Iterator[qcow2.Qcow2]:
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        yield qcow2.Qcow2(descriptor)
+        yield qcow2.Qcow2(FileDisk(descriptor))
     finally:
         os.close(descriptor)
 

@@ -144,9 +144,10 @@ class Vmdk:
         """Guest bytes; fewer at the end of the disk.
 
         Raises:
-            FormatError: the header contradicts itself, or a grain is cut off or cannot be unpacked.
+            FormatError: it is no whole disk, the header contradicts itself, or a grain is cut off or cannot
+                be unpacked.
         """
-        self._refuse_contradiction()
+        self._refuse_ambiguous()
         end = min(offset + length, self.size)
         pieces = []
         while offset < end:
@@ -165,10 +166,10 @@ class Vmdk:
         """Looks at headers and tables; grains are not unpacked (see `bad_grains`).
 
         Raises:
-            FormatError: the header contradicts itself, a table points past the end of the file, or two
-                things are in one place.
+            FormatError: it is no whole disk, the header contradicts itself, a table points past the end of
+                the file, or two things are in one place.
         """
-        self._refuse_contradiction()
+        self._refuse_ambiguous()
         if self.size == 0:
             raise FormatError("a disk of no size")
         if self.end > self._file.size:
@@ -183,7 +184,7 @@ class Vmdk:
 
     def bad_grains(self) -> Iterator[GrainFault]:
         """Unpacks each grain, one at a time, and gives those that cannot be read."""
-        self._refuse_contradiction()
+        self._refuse_ambiguous()
         for guest, sector in self._grains():
             try:
                 self._check_grain(guest, sector)
@@ -209,8 +210,10 @@ class Vmdk:
                 raise FormatError(f"{first} {name} in its header, {last} in its footer")
         return footer
 
-    def _refuse_contradiction(self) -> None:
+    def _refuse_ambiguous(self) -> None:
         """What readers would take in different ways is not guessed at."""
+        if self.obstacle is not None:
+            raise FormatError(f"no whole disk: {self.obstacle.value}")
         for header in filter(None, (self.header, self.footer)):
             if bool(header.flags & COMPRESSED) != (header.algorithm == DEFLATE):
                 flag = "compressed" if header.flags & COMPRESSED else "not compressed"

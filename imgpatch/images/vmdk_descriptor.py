@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from enum import Enum, auto
+from enum import Enum
 
 from imgpatch.errors import FormatError
 from imgpatch.images.disk import SECTOR, Disk
@@ -43,15 +43,15 @@ _DELTAS = {"vmfssparse", "vmfsthinsparse"}
 
 
 class Obstacle(Enum):
-    """Why a VMDK is not one file with a whole disk."""
+    """Why a VMDK is not one file with a whole disk; the value says it of the file."""
 
-    DELTA = auto()  # it holds what differs from a parent
-    SE_SPARSE = auto()
-    COWD = auto()
-    RAW_DEVICE = auto()  # a raw device mapping, or disks or partitions of a host
-    SPLIT = auto()  # the disk lies in several files, or this is one of them
-    FLAT = auto()  # only the descriptor: the data is in another file
-    ELSEWHERE = auto()  # a sparse extent whose descriptor leads to something else than itself
+    DELTA = "it holds only what differs from a parent disk"
+    SE_SPARSE = "it is in SEsparse format"
+    COWD = "it is in the COWD format of ESX"
+    RAW_DEVICE = "it stands for a device and not for a file: a raw device mapping or a disk of a host"
+    SPLIT = "the disk is split into several files"
+    FLAT = "it is only the descriptor, and the data is in another file"
+    ELSEWHERE = "its descriptor leads to something else than the file itself"
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,9 +209,9 @@ class Vhd:
             yield f"the file of {self._file.size} bytes is no whole number of {SECTOR}-byte sectors"
         if not self._tail:
             found = (
-                f"the footer is at byte {self.end - SECTOR}" if self.end > self._stored_end else "no footer"
+                f"the footer is at byte {self._stored_end}, and not" if self._has_slack else "no footer is"
             )
-            yield f"{found}, and not in the last {SECTOR} bytes of the file"
+            yield f"{found} in the last {SECTOR} bytes of the file"
             return
         if self._file.size - self._tail_at == OLD_FOOTER_SIZE:
             yield f"the footer has {OLD_FOOTER_SIZE} bytes, as before Virtual PC 2004, and not {SECTOR}"

@@ -67,13 +67,13 @@ def guest_bytes(path: Path, image_format: str) -> bytes:
     return data
 
 
-def write(path: Path, offset: int, data: bytes) -> None:
-    """Writes guest bytes into a qcow2 file through QEMU."""
+def write(path: Path, offset: int, data: bytes, image_format: str = "qcow2") -> None:
+    """Writes guest bytes into a container through QEMU."""
     with tempfile.NamedTemporaryFile() as source:  # its name has no blank, which qemu-io would split at
         source.write(data)
         source.flush()
         done = subprocess.run(
-            ["qemu-io", "-f", "qcow2", "-c", f"write -s {source.name} {offset} {len(data)}", str(path)],
+            ["qemu-io", "-f", image_format, "-c", f"write -s {source.name} {offset} {len(data)}", str(path)],
             capture_output=True, text=True, timeout=60, check=True,
         )  # fmt: skip
     assert "wrote" in done.stdout, done

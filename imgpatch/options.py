@@ -87,7 +87,7 @@ def planning_options(command: Command) -> Command:
             "--driver-dir",
             type=click.Path(path_type=Path, exists=True, file_okay=False),
             metavar="FOLDER",
-            help="Windows: drivers (with their .inf files) for it to install when it meets the hardware.",
+            help="Windows: drivers with their .inf files: an NVMe one is bound for boot where there is none.",
         ),
         force_dirty_hives_option,
     ]

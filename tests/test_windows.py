@@ -63,7 +63,7 @@ def test_the_drivers_of_both_families_start_at_boot_if_they_are_there(row: windo
     found = inspect(after(row), EC2).windows
     assert found is not None
     for need in found.needs:
-        assert need.met == (row.family == "nt62" or "stornvme" not in need.services), need
+        assert need.met == (row.has_nvme or "stornvme" not in need.services), need
 
 
 @each

@@ -42,6 +42,7 @@ from imgpatch.transforms.windows import (
     class_filters,
     drivers,
     ems,
+    storage_drivers,
 )
 from imgpatch.transforms.windows import fallback_loader as windows_fallback_loader
 from imgpatch.transforms.windows import network as windows_network
@@ -77,6 +78,7 @@ TRANSFORMS: tuple[Transform, ...] = (
     class_filters,  # after it: a driver that was disabled may be needed now
     windows_network,
     advice,
+    storage_drivers,
     drivers,
     ems,
     answer_file,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from imgpatch.formats import pe
 from imgpatch.formats.registry import Key
 from imgpatch.guest import Guest
 
@@ -122,10 +123,8 @@ def _architecture(guest: Guest, folder: str) -> str | None:
     """From the PE header of a program that every Windows has."""
     for name in ("cmd.exe", "ntoskrnl.exe", "kernel32.dll"):
         data = guest.head(f"{folder}/System32/{name}", 4096)
-        place = int.from_bytes(data[0x3C:0x40], "little")
-        if data[:2] == b"MZ" and data[place : place + 4] == b"PE\0\0":
-            machines = {0x14C: "i386", 0x8664: "x86_64", 0xAA64: "aarch64", 0x200: "ia64"}
-            return machines.get(int.from_bytes(data[place + 4 : place + 6], "little"))
+        if (machine := pe.machine(data)) is not None:
+            return machine
     return None
 
 

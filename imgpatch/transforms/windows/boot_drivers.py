@@ -25,6 +25,7 @@ from imgpatch.inspection.windows.boot_drivers import (
 from imgpatch.inspection.windows.hives import open_hive
 from imgpatch.plan import Context, Edit, Note, NoteKind, Reason
 from imgpatch.target import Family
+from imgpatch.transforms.windows import storage_drivers
 from imgpatch.transforms.windows.hive_draft import HiveDraft, wide
 
 RULE = "M-13"
@@ -90,7 +91,7 @@ def edits(guest: Guest, context: Context) -> Iterator[Edit | Note]:
             _control_set(draft, control, guest, windows, notes)
     yield from draft.edits()
     yield from dict.fromkeys(notes)
-    yield from _missing(windows)
+    yield from _missing(guest, context, windows)
 
 
 def _control_set(draft: HiveDraft, control: Key, guest: Guest, windows: Windows, notes: list[Note]) -> None:
@@ -175,10 +176,12 @@ def _critical_devices(draft: HiveDraft, control: Key, guest: Guest, windows: Win
         draft.set_value(where, Value("Service", Type.SZ, wide(service)), reason)
 
 
-def _missing(windows: Windows) -> Iterator[Note]:
-    """What no edit can cure: drivers that are not there."""
+def _missing(guest: Guest, context: Context, windows: Windows) -> Iterator[Note]:
+    """What no edit can cure: drivers that are not there, and that nobody gives."""
+    given = storage_drivers.supplied(guest, context) is not None
     for need in windows.needs:
-        if not any(service.present for service in need.found):
+        supplied = given and storage_drivers.disk_of_nitro(need)
+        if not supplied and not any(service.present for service in need.found):
             yield Note(NoteKind.WARNING, RULE, _missing_text(need, windows, "does not find its disk"))
     for need in windows.network_drivers:
         if not need.found:

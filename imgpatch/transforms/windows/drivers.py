@@ -2,7 +2,7 @@ r"""Lays the drivers that the user gives where Windows looks for one when it mee
 
 The folder goes to `Drivers\imgpatch` below Windows' own, and `DevicePath` names it. Windows itself installs
 what fits, at its first start on EC2; that is the part that cannot be done to files. So a driver for the
-network comes in, and one for the disk Windows starts from does not: it is needed before that.
+network comes in; one for the disk Windows starts from is needed before that (`storage_drivers`).
 """
 
 from __future__ import annotations
@@ -10,19 +10,18 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 
-from imgpatch.formats import inf
 from imgpatch.formats.registry import Type, Value
 from imgpatch.guest import Guest
 from imgpatch.inspection import Inspection
 from imgpatch.inspection.windows.hives import open_hive
 from imgpatch.plan import Context, Edit, Note, NoteKind, Reason
+from imgpatch.transforms.windows.driver_package import STORAGE_CLASSES, device_class
 from imgpatch.transforms.windows.hive_draft import HiveDraft, wide
 
 RULE = "M-11"
 FOLDER = "Drivers/imgpatch"
 SETTINGS = "Microsoft\\Windows\\CurrentVersion"
 USUAL_PATH = "%SystemRoot%\\inf"
-STORAGE_CLASSES = frozenset({"scsiadapter", "hdc", "diskdrive"})
 
 
 def applies(inspection: Inspection) -> bool:
@@ -65,12 +64,7 @@ def _device_path(draft: HiveDraft, folders: list[str]) -> None:
 
 def _said(files: tuple[tuple[str, bytes], ...]) -> Iterator[Note]:
     for path, data in files:
-        if not path.lower().endswith(".inf"):
-            continue
-        kind = inf.version(data).get("class", "")
-        if kind.lower() in STORAGE_CLASSES:
-            text = f"{path} is for storage ({kind}): it serves disks met later, not the one booted from"
-            yield Note(NoteKind.WARNING, RULE, text)
-        else:
+        kind = device_class(data) if path.lower().endswith(".inf") else None
+        if kind is not None and kind.lower() not in STORAGE_CLASSES:
             text = f"{path} ({kind or 'no class'}) is installed by Windows itself when it meets the hardware"
             yield Note(NoteKind.DECISION, RULE, text)

@@ -173,5 +173,5 @@ def test_every_fact_has_its_line(row: windows.Row) -> None:
     assert any("static address 192.168.50.20" in line for line in shown["Network"])
     assert any(line.startswith("Remote Desktop:") for line in shown["State"])
     assert ("  stornvme    starts at boot, kept from it by StartOverride" in shown["Drivers"]) == (
-        row.family == "nt62"
+        row.has_nvme
     )

@@ -126,4 +126,4 @@ def test_a_20_kb_value_in_the_way_is_said_and_only_its_key_stays() -> None:
 @pytest.mark.parametrize("row", windows.rows(), ids=lambda row: row.name)
 def test_nvme_is_warned_of_where_a_generation_has_none(row: windows.Row) -> None:
     made = plan(windows.guest(row), boot_drivers)
-    assert ("disk (NVMe)" in notes(made)) == (row.family != "nt62")
+    assert ("disk (NVMe)" in notes(made)) != row.has_nvme

@@ -8,10 +8,10 @@ import pytest
 
 from fixtures import hives, windows
 from imgpatch.errors import UsageError
-from imgpatch.formats import inf, registry
+from imgpatch.formats import registry
 from imgpatch.options import _drivers
 from imgpatch.plan import Choices
-from imgpatch.transforms.windows import drivers
+from imgpatch.transforms.windows import drivers, storage_drivers
 from tests.transforms.windows.machines import after, notes, plan, value
 
 INF = b'; ENA\r\n[Version]\r\nSignature = "$WINDOWS NT$"\r\nClass=Net ; x\r\n[Strings]\r\nClass="no"\r\n'
@@ -28,25 +28,19 @@ def test_they_are_laid_down_and_found(known: str, first: str) -> None:
     if known:
         text += f'\n[{drivers.SETTINGS}]\n"DevicePath"="{known}"'.replace("\\inf", "\\\\inf")
     machine = windows.guest(row, {SOFTWARE: hives.build(text, name="SOFTWARE")})
-    made = plan(machine, drivers, choices=CHOSEN)
+    made = plan(machine, storage_drivers, drivers, choices=CHOSEN)
     done = after(machine, made)
     assert done.read("/C:/Windows/Drivers/imgpatch/ena/ena.sys") == b"MZ"
     root = registry.read(done.read(SOFTWARE) or b"")
     folders = ("%SystemRoot%\\Drivers\\imgpatch\\ena", "%SystemRoot%\\Drivers\\imgpatch\\nvme")
     assert value(root, drivers.SETTINGS, "DevicePath") == ";".join((first, *folders))
     assert plan(done, drivers, choices=CHOSEN).changes == ()
-    assert "AWSNVMe.inf is for storage (SCSIAdapter)" in notes(made)
+    assert "AWSNVMe.inf is for storage: Windows has stornvme" in notes(made)
     assert "ena.inf (Net) is installed by Windows itself" in notes(made)
 
 
 def test_without_any_nothing_is_done() -> None:
     assert plan(windows.guest(windows.row("2019")), drivers).changes == ()
-
-
-def test_what_an_inf_is_for() -> None:
-    assert inf.version(INF) == {"signature": "$WINDOWS NT$", "class": "Net"}
-    assert inf.version(NVME)["class"] == "SCSIAdapter"
-    assert inf.version(b"") == {}
 
 
 def test_a_folder_of_drivers(tmp_path: Path) -> None:

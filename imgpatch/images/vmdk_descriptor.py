@@ -24,9 +24,9 @@ _QEMU_READS = (SECTOR, 20 * SECTOR)  # it looks for a parent there, whatever the
 _FIRST_LINE = "# disk descriptorfile"
 _VERSION = re.compile(r"version\s*=\s*[123]\s*", re.IGNORECASE)
 _EXTENT = re.compile(
-    r'\s*(RW|RDONLY|NOACCESS)\s+(\d{1,20})\s+(\w{1,32})(?:\s+"([^"]*)")?(?:\s+(\d{1,20}))?.*', re.IGNORECASE
+    r'(RW|RO|RDONLY|NOACCESS)\s+(\d{1,20})\s+(\w{1,32})(?:\s+"([^"]*)")?(?:\s+\d{1,20})?.*', re.IGNORECASE
 )
-_PAIR = re.compile(r'\s*([\w.:-]{1,256})\s*=\s*(?:"([^"]*)"|(.*?))\s*')
+_PAIR = re.compile(r'([\w.:-]{1,256})\s*=\s*(?:"([^"]*)"|(.*))')
 _HEX = re.compile(r"(?:0x)?([0-9a-f]{1,8})", re.IGNORECASE)
 
 _RAW_DEVICES = {
@@ -49,6 +49,7 @@ class Obstacle(Enum):
     SE_SPARSE = "it is in SEsparse format"
     COWD = "it is in the COWD format of ESX"
     RAW_DEVICE = "it stands for a device and not for a file: a raw device mapping or a disk of a host"
+    ENCRYPTED = "it is encrypted by VMware"
     SPLIT = "the disk is split into several files"
     FLAT = "it is only the descriptor, and the data is in another file"
     ELSEWHERE = "its descriptor leads to something else than the file itself"
@@ -59,7 +60,7 @@ class Extent:
     """One line of the list of what holds the disk.
 
     Attributes:
-        access: `RW`, `RDONLY` or `NOACCESS`.
+        access: `RW`, `RDONLY` (some write `RO`) or `NOACCESS`.
         kind: `SPARSE`, `FLAT`, `ZERO`, `VMFS`, `VMFSSPARSE`, `VMFSRDM`, `SESPARSE`, ...
         name: the file or device; empty for `ZERO`.
     """
@@ -86,6 +87,7 @@ class Descriptor:
         parent: the file name of the parent; None where none is named.
         extents: in the order of the disk.
         database: the `ddb.` values by the rest of their name.
+        encrypted: it names a key.
     """
 
     create_type: str = ""
@@ -94,6 +96,7 @@ class Descriptor:
     parent: str | None = None
     extents: tuple[Extent, ...] = ()
     database: dict[str, str] = field(default_factory=dict)
+    encrypted: bool = False
 
     @property
     def adapter(self) -> str:
@@ -147,9 +150,7 @@ def parse_descriptor(data: bytes) -> Descriptor:
     text = data[:_LIMIT].split(b"\0", 1)[0].decode("utf-8", "surrogateescape")
     values: dict[str, str] = {}
     extents = []
-    for line in text.replace("\r", "\n").split("\n"):
-        if line.lstrip().startswith("#"):
-            continue
+    for line in map(str.strip, text.replace("\r", "\n").split("\n")):
         if found := _EXTENT.fullmatch(line):
             extents.append(Extent(found[1].upper(), int(found[2]), found[3].upper(), found[4] or ""))
         elif pair := _PAIR.fullmatch(line):
@@ -161,6 +162,7 @@ def parse_descriptor(data: bytes) -> Descriptor:
         parent=values.get("parentfilenamehint"),
         extents=tuple(extents),
         database={name[4:]: value for name, value in values.items() if name.startswith("ddb.")},
+        encrypted=any(name.startswith("encryption") for name in values),
     )
 
 
@@ -198,6 +200,7 @@ def obstacle(file: Disk) -> Obstacle | None:
 
 def _described_obstacle(descriptor: Descriptor) -> Obstacle | None:
     found = (
+        (descriptor.encrypted, Obstacle.ENCRYPTED),
         (descriptor.se_sparse, Obstacle.SE_SPARSE),
         (descriptor.delta, Obstacle.DELTA),
         (descriptor.raw_device, Obstacle.RAW_DEVICE),

@@ -1,35 +1,33 @@
 """Changing images in place: killed at any instant, they end wholly old or wholly new.
 
-    writing      the overlays are being filled, the images untouched; left like this: discarded
-    committing   the overlays are whole and being merged; left like this: finished
+    writing      the overlays are being filled and lowered, the images untouched; left like this: discarded
+    committing   the changes are whole and being merged; left like this: finished
     (no state)   done
 
-Merging can be repeated, since it copies the same bytes to the same places. Before it is repeated,
-every page it covers must hold what it held before or what it is to hold: an image that was booted or
-replaced meanwhile is left alone.
+QEMU writes into overlays and changes only; merging is our own (`merging`) and the same for every format.
 """
 
 from __future__ import annotations
 
-import hashlib
+import logging
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from imgpatch.errors import CommitError, FormatError, RefusedError, StalePlanError
-from imgpatch.images import locks, qcow2, qemu, redolog
-from imgpatch.images.container import open_disk
-from imgpatch.images.disk import Disk, Image
-from imgpatch.images.durable import require_room, signals_held, sync_file, write_file
+from imgpatch.images import locks, lowering, merging, qemu, redolog
+from imgpatch.images.disk import FileDisk, Image, open_file
+from imgpatch.images.durable import require_room, signals_held, write_file
 from imgpatch.images.overlay import create_overlay
+from imgpatch.images.qcow2 import Qcow2
 from imgpatch.images.redolog import RedoLog, State
 
-_PAGE = 4096  # what a page cache writes whole or not at all
-_DIGEST = 8  # bytes kept of each page's digest
+log = logging.getLogger(__name__)
+
 _PATIENCE = 6.0  # seconds: libguestfs looks every two seconds whether to end the QEMU of a killed run
 _AGAIN = "the log is kept: run imgpatch on this image again and it finishes the merge first"
 
@@ -43,6 +41,13 @@ class InPlace:
     """`with InPlace(images) as change: write into change.overlays; change.commit()`; else it is discarded."""
 
     def __init__(self, images: Sequence[Image]) -> None:
+        """Takes the images, which stay as they are until `commit`.
+
+        Raises:
+            RefusedError: one of them cannot be changed in place.
+        """
+        for image in images:
+            lowering.refuse_not_writable(image)
         self.images = tuple(images)
         self._stack = ExitStack()
         self._log: RedoLog | None = None
@@ -52,8 +57,8 @@ class InPlace:
     @property
     def overlays(self) -> tuple[Image, ...]:
         """What to write into; one for each image."""
-        log = self._running()
-        return tuple(Image(log.overlay(n), "qcow2", i.size) for n, i in enumerate(self.images))
+        redo = self._running()
+        return tuple(Image(redo.overlay(n), "qcow2", i.size) for n, i in enumerate(self.images))
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -83,42 +88,62 @@ class InPlace:
             yield f"overlay {number} created"
 
     def _discard(self) -> None:
-        if self._log is not None and self._log.state is State.WRITING:
-            with signals_held():
+        if self._log is None or self._log.state is not State.WRITING:
+            return
+        with signals_held():
+            try:
                 _end(self._log)
+            except RefusedError as error:  # whatever stopped the change is what must be told
+                log.warning("left behind, and `imgpatch recover` removes it: %s", error)
 
     def commit(self, progress: qemu.Progress | None = None) -> None:
         """Merges the overlays into the images; from the first write on the change will be finished.
 
         Raises:
             RefusedError: the images changed meanwhile, or there is no room; nothing was merged.
+            VerifyError: QEMU would have written something else; nothing was merged.
             CommitError: the merge stopped; the next run finishes it.
         """
+        for _ in self.lower_steps(qemu.part(progress, 0, 2)):
+            pass
         with signals_held():
-            for _ in self.commit_steps(progress):
+            for _ in self.merge_steps(qemu.part(progress, 1, 2)):
                 pass
 
-    def commit_steps(self, progress: qemu.Progress | None = None) -> Iterator[str]:
-        """What `commit` does, pausing after each thing a crash could come after."""
-        log = self._running()
+    def lower_steps(self, progress: qemu.Progress | None = None) -> Iterator[str]:
+        """The first half of `commit`, with the images untouched, pausing as `start_steps` does."""
+        redo = self._running()
+        self._refuse_changed()
+        for number, image in enumerate(self.images):
+            part = qemu.part(progress, number, len(self.images))
+            change = redo.change(number)
+            with _refusing(image):
+                lowering.lower(image, redo.overlay(number), change, part, self._locks)
+                yield f"disk {number} lowered"
+                require_room(image.path.parent, change.stat().st_size, f"merging into {image.path.name}")
+                with open_file(change) as made:
+                    digests = merging.digests(FileDisk(self._locks[number]), merging.open_change(made))
+                write_file(redo.digests(number), digests)
+            yield f"digests {number} written"
+
+    def merge_steps(self, progress: qemu.Progress | None = None) -> Iterator[str]:
+        """The second half of `commit`, which must not be interrupted."""
+        redo = self._running()
+        for image, held in zip(self.images, self._locks, strict=True):
+            locks.lock_out_qemu(image.path, held)
+        self._refuse_changed()
+        self._log = redo = redo.committing()
+        yield "committing written"
+        yield from _merge(redo, self._locks, progress)
+
+    def _refuse_changed(self) -> None:
         for image, before, descriptor in zip(self.images, self._before, self._locks, strict=True):
-            if _identity(descriptor) != before or not os.path.samestat(
-                os.fstat(descriptor), image.path.stat()
-            ):
+            same = _identity(descriptor) == before
+            if not same or not os.path.samestat(os.fstat(descriptor), image.path.stat()):
                 raise StalePlanError(
                     f"{image.path}: the image was changed while imgpatch worked on it",
                     hint="run it again when nothing else uses the image",
                 )
-        for number, image in enumerate(self.images):
-            sync_file(log.overlay(number))
-            require_room(
-                image.path.parent, log.overlay(number).stat().st_size, f"merging into {image.path.name}"
-            )
-            write_file(log.digests(number), _page_digests(image, log.overlay(number)))
-            yield f"digests {number} written"
-        self._log = log = log.committing()
-        yield "committing written"
-        yield from _merge(log, self._locks, progress)
 
     def _running(self) -> RedoLog:
         if self._log is None:
@@ -142,8 +167,8 @@ def recover(paths: Sequence[Path]) -> Recovered | None:
 
 
 def _settle(folder: Path, image: Path) -> Recovered | None:
-    log = redolog.load(folder)
-    paths = [image] if log is None else [i.path for i in log.images()]
+    redo = redolog.load(folder)
+    paths = (image,) if redo is None else redo.paths()
     missing = next((path for path in paths if not path.is_file()), None)
     if missing is not None:
         raise RefusedError(
@@ -151,42 +176,60 @@ def _settle(folder: Path, image: Path) -> Recovered | None:
             hint="put the image back there, or delete that folder to give the change up",
         )
     with locks.hold(paths, writing=True, patience=_PATIENCE) as held:
-        log = redolog.load(folder)  # again, now that nobody else can be at it
-        if log is None:
+        redo = redolog.load(folder)  # again, now that nobody else can be at it
+        if redo is None:
             redolog.remove(folder)
             return None
-        if log.state is State.WRITING:
-            _end(log)
+        if redo.state is State.WRITING:
+            _end(redo)
             return Recovered.DISCARDED
-        for number, found in enumerate(log.images()):
-            _refuse_other_image(found, log, number)
+        for number, (path, descriptor) in enumerate(zip(paths, held, strict=True)):
+            locks.lock_out_qemu(path, descriptor)
+            _refuse_other_image(redo, number, descriptor)
         with signals_held():
-            for _ in _merge(log, held, None):
+            for _ in _merge(redo, held, None):
                 pass
-        for found in log.images():
-            if found.format == "qcow2":  # what a killed merge had allocated and not yet used
-                qemu.run("check", "-q", "-f", "qcow2", "-r", "leaks", found.path, ok=(0, 2, 3))
         return Recovered.FINISHED
 
 
-def _end(log: RedoLog) -> None:
-    for _ in log.end():
+def _end(redo: RedoLog) -> None:
+    for _ in redo.end():
         pass
 
 
-def _merge(log: RedoLog, held: Sequence[int], progress: qemu.Progress | None) -> Iterator[str]:
-    """Copies every overlay into its image; children keep the locks, should this process be killed."""
-    images = log.images()
+@contextmanager
+def _refusing(image: Image) -> Iterator[None]:
+    """What stops before the merge has written nothing."""
     try:
-        for number, image in enumerate(images):
-            over = qemu.with_backing(log.overlay(number), image.path, image.format)
-            part = qemu.part(progress, number, len(images))
-            qemu.run_with_progress("commit", "-d", over, progress=part, pass_fds=held)
-            os.fsync(held[number])
+        yield
+    except OSError as error:
+        raise RefusedError(
+            f"{image.path}: the change could not be prepared: {error}",
+            hint="free some room, and run it again",
+        ) from error
+
+
+def _merge(redo: RedoLog, held: Sequence[int], progress: qemu.Progress | None) -> Iterator[str]:
+    try:
+        for number, descriptor in enumerate(held):
+            with open_file(redo.change(number)) as file:
+                change = merging.open_change(file)
+                told = _telling(qemu.part(progress, number, len(held)), merging.covered(change))
+                for done in merging.merge(descriptor, change):
+                    told(done)
+                    yield f"disk {number} written up to {done}"
+                told(merging.covered(change))
             yield f"disk {number} merged"
-        yield from log.end()
-    except (qemu.QemuImgError, OSError) as error:
-        raise CommitError(f"{log.folder}: merging the change stopped: {error}", hint=_AGAIN) from error
+    except (RefusedError, OSError) as error:
+        raise CommitError(f"{redo.folder}: merging the change stopped: {error}", hint=_AGAIN) from error
+    try:
+        yield from redo.end()
+    except RefusedError as error:
+        raise CommitError(f"the change is in the image, but its log is left: {error}", hint=_AGAIN) from error
+
+
+def _telling(progress: qemu.Progress | None, total: int) -> Callable[[int], None]:
+    return lambda done: progress(done / total) if progress is not None and total else None
 
 
 def _identity(descriptor: int) -> tuple[int, ...]:
@@ -194,60 +237,27 @@ def _identity(descriptor: int) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _page_digests(image: Image, overlay: Path) -> bytes:
-    """The digests of all pages of the image that the overlay covers, in order."""
-    with open_disk(image) as disk, open_disk(Image(overlay, "qcow2", image.size)) as over:
-        return b"".join(_digest(page) for page, _ in _covered(disk, over))
-
-
-def _digest(page: bytes) -> bytes:
-    return hashlib.blake2b(page, digest_size=_DIGEST).digest()
-
-
-def _covered(disk: Disk, over: Disk) -> Iterator[tuple[bytes, bytes]]:
-    """Each page the overlay answers for: as the image has it, and as the overlay has it."""
-    if not isinstance(over, qcow2.Qcow2):
-        raise TypeError("an overlay is always qcow2")
-    for offset, length in over.allocated():
-        old, new = disk.read(offset, length), over.read(offset, length)
-        for at in range(0, length, _PAGE):
-            yield old[at : at + _PAGE], new[at : at + _PAGE]
-
-
-def _refuse_other_image(image: Image, log: RedoLog, number: int) -> None:
-    """Raises RefusedError unless the image is one that merging this overlay can only finish."""
+def _refuse_other_image(redo: RedoLog, number: int, descriptor: int) -> None:
+    """Raises RefusedError unless the file is one that merging this change can only finish."""
+    path = redo.paths()[number]
     try:
-        sound = _is_half_merged(image, log.overlay(number), log.digests(number))
+        with open_file(redo.change(number)) as file:
+            sound = _is_half_merged(redo, number, FileDisk(descriptor), merging.open_change(file))
     except (FormatError, OSError) as error:
-        raise RefusedError(f"{log.folder}: its log cannot be read: {error}", hint=_give_up(log)) from error
+        raise RefusedError(f"{redo.folder}: its log cannot be read: {error}", hint=_give_up(redo)) from error
     if not sound:
         raise RefusedError(
-            f"{image.path}: changed since imgpatch was killed while merging into it; finishing the merge "
-            "would damage it",
-            hint=_give_up(log),
+            f"{path}: changed since imgpatch was killed while merging into it; finishing the merge would "
+            "damage it",
+            hint=_give_up(redo),
         )
 
 
-def _give_up(log: RedoLog) -> str:
-    return f"restore the image from a copy; to keep it as it stands, delete {log.folder}"
+def _give_up(redo: RedoLog) -> str:
+    return f"restore the image from a copy; to keep it as it stands, delete {redo.folder}"
 
 
-def _is_half_merged(image: Image, overlay: Path, digests: Path) -> bool:
-    before = digests.read_bytes()
-    with open_disk(image) as disk, open_disk(Image(overlay, "qcow2", image.size)) as over:
-        if _unusable(over, image) or (image.format == "raw" and image.path.stat().st_size != image.size):
-            return False
-        number = -1
-        for number, (page, new) in enumerate(_covered(disk, over)):
-            if page != new and _digest(page) != before[number * _DIGEST : (number + 1) * _DIGEST]:
-                return False
-    return (number + 1) * _DIGEST == len(before)
-
-
-def _unusable(over: Disk, image: Image) -> bool:
-    """Whether the overlay is none of ours: it could come with the image from elsewhere."""
-    if not isinstance(over, qcow2.Qcow2):
-        return True
-    header = over.header
-    ours = header.backing and not header.encrypted and not header.incompatible
-    return not ours or header.size != image.size
+def _is_half_merged(redo: RedoLog, number: int, file: FileDisk, change: Qcow2) -> bool:
+    if file.size not in (redo.disks[number].length, change.size):
+        return False
+    return merging.can_finish(file, change, redo.digests(number).read_bytes())

@@ -25,6 +25,7 @@ _OUR_BYTE = 1 << 62  # far from QEMU's, past the end of any image
 # QEMU's block/file-posix.c: byte 100 + i is locked by who has permission i, byte 200 + i by who
 # does not share it. 0 consistent read, 1 write, 2 write unchanged, 3 resize.
 _QEMU_ANY = (100, 200)
+_QEMU_ALL = ((100, 4), (200, 4))
 _QEMU_BAD_FOR_READERS = ((101, 1), (103, 1), (200, 1))
 
 
@@ -37,9 +38,13 @@ def try_lock(descriptor: int, *, exclusive: bool) -> bool:
 
     The descriptor must be open for writing when `exclusive`.
     """
-    kind = fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK
+    return _set(descriptor, fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK, _OUR_BYTE, 1)
+
+
+def _set(descriptor: int, kind: int, start: int, length: int) -> bool:
+    """Takes or gives back a lock; False: another open file has it."""
     try:
-        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _flock(kind, _OUR_BYTE, 1))
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _flock(kind, start, length))
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES):
             return False
@@ -117,10 +122,31 @@ def _hold_one(path: Path, stack: ExitStack, *, writing: bool) -> int:
     return descriptor
 
 
+def lock_out_qemu(path: Path, descriptor: int) -> None:
+    """Keeps every QEMU from opening an image, as one that writes and shares nothing would.
+
+    Args:
+        path: for messages.
+        descriptor: open for reading; the lock lasts until it is closed.
+
+    Raises:
+        RefusedError: a QEMU has it open.
+    """
+    taken = all(_set(descriptor, fcntl.F_RDLCK, start, length) for start, length in _QEMU_ALL)
+    if not taken or used_by_qemu(descriptor, writing=True):
+        for start, length in _QEMU_ALL:
+            _set(descriptor, fcntl.F_UNLCK, start, length)
+        raise _in_use(path)
+
+
 def refuse_used_by_qemu(path: Path, descriptor: int, *, writing: bool) -> None:
     """Raises RefusedError where a running virtual machine has the image open."""
     if used_by_qemu(descriptor, writing=writing):
-        raise RefusedError(
-            f"{path}: the image is in use by a running QEMU; its file systems must be at rest",
-            hint="shut the virtual machine down, or end the qemu process that has the image open",
-        )
+        raise _in_use(path)
+
+
+def _in_use(path: Path) -> RefusedError:
+    return RefusedError(
+        f"{path}: the image is in use by a running QEMU; its file systems must be at rest",
+        hint="shut the virtual machine down, or end the qemu process that has the image open",
+    )

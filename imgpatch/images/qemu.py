@@ -89,16 +89,6 @@ def name(block_node: dict[str, Any]) -> str:
     return "json:" + json.dumps(block_node)
 
 
-def with_backing(overlay: Path, backing: Path, backing_format: str) -> str:
-    """A qcow2 overlay as a QEMU file name that says its backing file, whatever stands in its header."""
-    node = {
-        "driver": "qcow2",
-        "file": {"driver": "file", "filename": str(overlay)},
-        "backing": {"driver": backing_format, "file": {"driver": "file", "filename": str(backing)}},
-    }
-    return "json:" + json.dumps(node)
-
-
 def _start(arguments: Sequence[str | Path], pass_fds: Sequence[int]) -> subprocess.Popen[bytes]:
     try:
         # A session of its own: Ctrl-C reaches imgpatch alone, which then decides what becomes of the child.

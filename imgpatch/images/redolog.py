@@ -1,17 +1,19 @@
 """The redo log of a change in place: what stands beside the images while it is made.
 
 Beside the first image `disk.img`, the folder `.disk.img.imgpatch` with `state.json` (the one place
-that says how far things are), an overlay for each disk and, from `committing` on, digests of what
-the overlays will cover. Beside every other image a folder of the same form that points to the first.
+that says how far things are), an overlay for each disk, and later the change that it means for the
+file with digests of what that covers. Beside every other image a folder of the same form that points
+to the first.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -21,7 +23,7 @@ from imgpatch.errors import RefusedError
 from imgpatch.images.disk import Image
 from imgpatch.images.durable import sync_folder, write_file
 
-SCHEMA = 1
+SCHEMA = 2
 _STATE = "state.json"
 _POINTER = "belongs-to"
 _WHAT_TO_DO = (
@@ -31,16 +33,20 @@ _WHAT_TO_DO = (
 
 class State(StrEnum):
     WRITING = "writing"  # the images are untouched: discard
-    COMMITTING = "committing"  # the overlays are whole and being merged: finish
+    COMMITTING = "committing"  # the changes are whole and being merged: finish
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedDisk:
-    """A disk of the change; its path is relative to the log's folder, so that both can be moved."""
+    """A file of the change.
+
+    Attributes:
+        path: relative to the log's folder, so that both can be moved.
+        length: bytes it had before.
+    """
 
     path: str
-    format: str
-    size: int
+    length: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +65,21 @@ class RedoLog:
             RefusedError: the folder cannot be made.
         """
         folder = folder_of(images[0].path)
-        disks = (LoggedDisk(os.path.relpath(i.path, folder), i.format, i.size) for i in images)
+        disks = (LoggedDisk(os.path.relpath(i.path, folder), i.path.stat().st_size) for i in images)
         log = cls(folder, State.WRITING, tuple(disks))
         _make(folder)
-        log._save()
+        try:
+            log._save()
+        except RefusedError:
+            with suppress(RefusedError):
+                remove(folder)
+            raise
         return log
 
     def point_here(self) -> None:
         """Makes the folders beside the other images."""
-        for image in self.images()[1:]:
-            folder = folder_of(image.path)
+        for path in self.paths()[1:]:
+            folder = folder_of(path)
             _make(folder)
             write_file(folder / _POINTER, os.fsencode(os.path.relpath(self.folder, folder)))
 
@@ -78,25 +89,34 @@ class RedoLog:
         log._save()
         return log
 
-    def images(self) -> tuple[Image, ...]:
-        return tuple(
-            Image(Path(os.path.normpath(self.folder / disk.path)), disk.format, disk.size)
-            for disk in self.disks
-        )
+    def paths(self) -> tuple[Path, ...]:
+        """Of the images."""
+        return tuple(Path(os.path.normpath(self.folder / disk.path)) for disk in self.disks)
 
     def overlay(self, number: int) -> Path:
+        """What the guest's disk is changed in."""
         return self.folder / f"overlay-{number}.qcow2"
 
+    def change(self, number: int) -> Path:
+        """What changes in the file; see `merging`."""
+        return self.folder / f"change-{number}.qcow2"
+
     def digests(self, number: int) -> Path:
+        """Of what the change covers, as it was before."""
         return self.folder / f"before-{number}"
 
     def end(self) -> Iterator[str]:
-        """Removes the log, the state first: a folder without one means nothing any more."""
-        (self.folder / _STATE).unlink(missing_ok=True)
-        sync_folder(self.folder)
+        """Removes the log, the state first: a folder without one means nothing any more.
+
+        Raises:
+            RefusedError: something of it cannot be removed.
+        """
+        with _removing(self.folder):
+            (self.folder / _STATE).unlink(missing_ok=True)
+            sync_folder(self.folder)
         yield "state removed"
-        for image in self.images()[1:]:
-            remove(folder_of(image.path))
+        for path in self.paths()[1:]:
+            remove(folder_of(path))
         yield "pointers removed"
         remove(self.folder)
 
@@ -143,7 +163,7 @@ def find(image: Path) -> Path | None:
         return folder
     first = Path(os.path.normpath(folder / os.fsdecode(pointer.read_bytes())))
     log = load(first) if first.is_dir() else None
-    belongs = log is not None and any(i.path == image for i in log.images())
+    belongs = log is not None and image in log.paths()
     return first if belongs else folder
 
 
@@ -170,15 +190,15 @@ def load(folder: Path) -> RedoLog | None:
 def _parse(folder: Path, data: Any) -> RedoLog:
     if data["schema"] != SCHEMA:
         raise ValueError(f"schema {data['schema']!r}, and {SCHEMA} was wanted")
-    disks = tuple(LoggedDisk(str(d["path"]), str(d["format"]), int(d["size"])) for d in data["disks"])
-    if not disks or any(disk.format not in ("raw", "qcow2") for disk in disks):
-        raise ValueError("no disks, or of an unknown format")
+    disks = tuple(LoggedDisk(str(d["path"]), int(d["length"])) for d in data["disks"])
+    if not disks:
+        raise ValueError("no disks")
     return RedoLog(folder, State(data["state"]), disks)
 
 
 def _refuse_foreign(log: RedoLog) -> None:
     """A log may come with an image from elsewhere: it must not reach a file that does not know of it."""
-    first, *others = (image.path for image in log.images())
+    first, *others = log.paths()
     pointers = [folder_of(path) / _POINTER for path in others]
     known = log.state is State.WRITING or all(
         pointer.is_file()
@@ -193,19 +213,25 @@ def remove(folder: Path) -> None:
     """Removes a folder and the files imgpatch makes in one, and nothing else.
 
     Raises:
-        RefusedError: there is something else in it.
+        RefusedError: there is something else in it, or it cannot be removed.
     """
-    for pattern in (f"{_STATE}*", f"{_POINTER}*", "overlay-*.qcow2", "before-*"):
-        for path in folder.glob(pattern):
-            path.unlink(missing_ok=True)
-    with suppress(FileNotFoundError):
-        try:
+    with _removing(folder):
+        for pattern in (f"{_STATE}*", f"{_POINTER}*", "overlay-*.qcow2", "change-*.qcow2", "before-*"):
+            for path in folder.glob(pattern):
+                path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
             folder.rmdir()
-        except OSError as error:
-            if isinstance(error, FileNotFoundError):
-                raise
-            raise RefusedError(
-                f"{folder}: cannot be removed ({error.strerror}); imgpatch did not make all that is in it",
-                hint=_WHAT_TO_DO,
-            ) from error
-    sync_folder(folder.parent)
+        sync_folder(folder.parent)
+
+
+@contextmanager
+def _removing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        others = error.errno in (errno.ENOTEMPTY, errno.EEXIST)
+        raise RefusedError(
+            f"{folder}: cannot be removed ({error.strerror})"
+            + ("; imgpatch did not make all that is in it" if others else ""),
+            hint=_WHAT_TO_DO,
+        ) from error

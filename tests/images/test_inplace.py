@@ -27,20 +27,36 @@ from tests.images import disks
 pytestmark = disks.needs_qemu_img
 
 AT, LENGTH = 100_000, 300_000
+KINDS: dict[str, tuple[str, ...]] = {
+    "raw": ("raw",),
+    "qcow2": ("qcow2",),
+    "vhd": ("vpc", "-o", "subformat=dynamic,force_size=on"),
+    "fixed-vhd": ("vpc", "-o", "subformat=fixed,force_size=on"),
+    "vhdx": ("vhdx", "-o", "subformat=dynamic,block_size=1M"),
+    "fixed-vhdx": ("vhdx", "-o", "subformat=fixed,block_size=1M"),
+    "vdi": ("vdi",),
+    "static-vdi": ("vdi", "-o", "static=on"),
+    "vmdk": ("vmdk", "-o", "subformat=monolithicSparse"),
+}
+"""Format and options of qemu-img."""
+
+COMMITTING = "committing written"
 AFTER = ("state removed", "pointers removed")  # the images are whole and nothing is left to be told
 
 
-def machine(folder: Path, image_format: str, count: int) -> list[Path]:
-    paths = [folder / f"d{number}.{image_format}" for number in range(count)]
+def machine(folder: Path, kind: str, count: int) -> list[Path]:
+    """Disks whose names end with their kind."""
+    paths = [folder / f"d{number}.{kind}" for number in range(count)]
     for number, path in enumerate(paths):
-        path.write_bytes(image_file(image_format, number))
+        path.write_bytes(image_file(kind, number))
     return paths
 
 
 @cache
-def image_file(image_format: str, number: int) -> bytes:
+def image_file(kind: str, number: int) -> bytes:
+    image_format, *options = KINDS[kind]
     with tempfile.TemporaryDirectory() as folder:
-        return disks.make(Path(folder) / "disk", old(number), image_format).read_bytes()
+        return disks.make(Path(folder) / "disk", old(number), image_format, *options).read_bytes()
 
 
 @cache
@@ -65,17 +81,18 @@ def change_steps(paths: Sequence[Path]) -> Iterator[str]:
         for number, overlay in enumerate(change.overlays):
             disks.write(overlay.path, AT, fill(number))
             yield f"overlay {number} filled"
-        yield from change.commit_steps()
+        yield from change.lower_steps()
+        yield from change.merge_steps()
 
 
-def killed_after(paths: Sequence[Path], steps: int) -> str | None:
-    """Runs the steps in another process that is killed after some of them; None: there are fewer."""
+def killed_after(paths: Sequence[Path], last: int | str) -> str | None:
+    """Runs the steps in another process, killed after so many or a certain one; None: there is none."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             for number, name in enumerate(change_steps(paths), 1):
-                if number == steps:
+                if last in (number, name):
                     os.write(writing, name.encode())
                     os.kill(os.getpid(), signal.SIGKILL)
         finally:
@@ -87,7 +104,7 @@ def killed_after(paths: Sequence[Path], steps: int) -> str | None:
 
 
 def contents(paths: Sequence[Path]) -> list[bytes]:
-    return [disks.guest_bytes(path, path.suffix[1:]) for path in paths]
+    return [disks.guest_bytes(path, KINDS[path.suffix[1:]][0]) for path in paths]
 
 
 @pytest.mark.parametrize(("image_format", "count"), [("raw", 1), ("raw", 2), ("qcow2", 2)])
@@ -119,7 +136,7 @@ def test_killed_while_merging_the_next_run_finishes(tmp_path: Path, image_format
     chance = random.Random(7)
     for _ in range(3):
         paths = machine(tmp_path, image_format, 1)
-        assert killed_after(paths, 6) == "committing written"
+        assert killed_after(paths, COMMITTING) == COMMITTING
         code = "import pathlib, sys, imgpatch.images.inplace as i; i.recover([pathlib.Path(sys.argv[1])])"
         with subprocess.Popen([sys.executable, "-c", code, str(paths[0])]) as run:
             time.sleep(chance.uniform(0.1, 0.4))
@@ -147,7 +164,7 @@ def _kill_tree(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("image_format", ["raw", "qcow2"])
+@pytest.mark.parametrize("image_format", KINDS)
 def test_a_change_is_merged_and_leaves_nothing(tmp_path: Path, image_format: str) -> None:
     paths = machine(tmp_path, image_format, 2)
     inodes = [path.stat().st_ino for path in paths]
@@ -191,8 +208,8 @@ def test_an_image_changed_during_the_work_is_not_merged_into(tmp_path: Path) -> 
 
 def half_merged(folder: Path, image_format: str = "raw", count: int = 1) -> list[Path]:
     paths = machine(folder, image_format, count)
-    step = killed_after(paths, {1: 6, 2: 9}[count])
-    assert step == "committing written"
+    step = killed_after(paths, COMMITTING)
+    assert step == COMMITTING
     return paths
 
 
@@ -286,12 +303,13 @@ def test_a_merge_that_fails_keeps_the_log(tmp_path: Path) -> None:
     with pytest.raises(CommitError) as caught, InPlace(open_images(paths)) as change:  # noqa: PT012
         disks.write(change.overlays[0].path, AT, fill(0))
         disks.write(change.overlays[1].path, AT, fill(1))
-        for step in change.commit_steps():
+        list(change.lower_steps())
+        for step in change.merge_steps():
             if step == "disk 0 merged":
-                broken = change.overlays[1].path
+                broken = redolog.folder_of(paths[0]) / "change-1.qcow2"
                 broken.rename(broken.with_suffix(".away"))
     assert caught.value.hint
-    away = redolog.folder_of(paths[0]) / "overlay-1.away"
+    away = redolog.folder_of(paths[0]) / "change-1.away"
     away.rename(away.with_suffix(".qcow2"))
     assert recover(paths) is Recovered.FINISHED
     assert contents(paths) == [new(0), new(1)]
@@ -329,7 +347,7 @@ def test_a_disk_that_fills_up_while_merging_is_finished_later(small_disk: Path, 
     """The overlays lie elsewhere, as after a move, so that merging alone runs out of room."""
     data = disks.mbr(8, 8000).ljust(4 * disks.MIB, b"\0")
     path = disks.make(tmp_path / "d0.qcow2", data, "qcow2")
-    assert killed_after([path], 6) == "committing written"
+    assert killed_after([path], COMMITTING) == COMMITTING
     moved = small_disk / path.name
     moved.write_bytes(path.read_bytes())
     folder = redolog.folder_of(moved)

@@ -11,24 +11,27 @@ _SECTION = re.compile(rb"\s*\[([^\]]*)\]")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line without its end.
+    """One line.
 
     Attributes:
         section: in small letters; empty before the first.
-        text: as it stands.
+        text: as it stands, without its end.
+        end: what ends it: CR, LF or both, all of which the loader takes; nothing on the last one.
     """
 
     number: int
     section: bytes
     text: bytes
+    end: bytes
 
 
 def parse(data: bytes) -> Iterator[Line]:
     section = b""
-    for number, text in enumerate(data.split(b"\n"), 1):
+    for number, whole in enumerate(data.splitlines(keepends=True), 1):  # of bytes, by CR and LF alone
+        text = whole.rstrip(b"\r\n")
         match = _SECTION.match(text)
         section = match[1].strip().lower() if match else section
-        yield Line(number, section, text)
+        yield Line(number, section, text, whole[len(text) :])
 
 
 def without(
@@ -53,8 +56,8 @@ def without(
         new = _outside_quotes(switch, line.text) if line.section == b"operating systems" else line.text
         if new != line.text:
             changed.append(line)
-        kept.append(new)
-    return b"\n".join(kept), changed
+        kept.append(new + line.end)
+    return b"".join(kept), changed
 
 
 def _outside_quotes(switch: re.Pattern[bytes], text: bytes) -> bytes:

@@ -42,10 +42,10 @@ def _system(windows: Windows) -> Iterator[str]:
     current, *others = windows.control_sets
     yield f"control sets:  {', '.join((f'{current} (current)', *others))}"
     for hive in windows.hives:
-        if hive.replayed:
-            yield f"{hive.path}: dirty, {hive.replayed} unfinished writes in its logs"
-        if hive.forced:
-            yield f"{hive.path}: dirty, without logs to replay; taken as it stands"
+        if hive.unfinished:
+            yield f"{hive.path}: {hive.unfinished}"
+    for path in windows.damaged_stores:
+        yield f"{path}: damaged; the machine starts from another"
 
 
 def _language(number: int | None) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from imgpatch.errors import RefusedError
-from imgpatch.formats import bcd
 from imgpatch.formats.registry import Key
 from imgpatch.guest import Guest
+from imgpatch.inspection.boot_mode import firmware
 from imgpatch.inspection.windows import boot_drivers
 from imgpatch.inspection.windows.addresses import NetworkInterface, read_interfaces
 from imgpatch.inspection.windows.boot_drivers import Need
@@ -23,11 +23,8 @@ from imgpatch.inspection.windows.hives import (
 from imgpatch.inspection.windows.release import Release, read_release
 from imgpatch.inspection.windows.setup_state import SetupState, read_setup_state
 
-BOOT_STORES = (
-    f"{SYSTEM_PARTITION}/EFI/Microsoft/Boot/BCD",
-    f"{SYSTEM_PARTITION}/Boot/BCD",
-    f"{VOLUME}/Boot/BCD",
-)
+EFI_STORE = f"{SYSTEM_PARTITION}/EFI/Microsoft/Boot/BCD"
+BIOS_STORES = (f"{SYSTEM_PARTITION}/Boot/BCD", f"{VOLUME}/Boot/BCD")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +38,11 @@ class Windows:
         needs: what EC2 needs of the boot drivers, by the current control set.
         network_drivers: what it needs to be reached.
         interfaces: of the current control set.
-        boot_stores: the hives with the boot configuration.
+        boot_stores: the hives with the boot configuration, the one that the firmware starts from first.
+        damaged_stores: others, of no use and not needed.
         boot_ini: the file that Windows before Vista has in their place.
         boot_menus: what those say, in the same order.
-        hives: as they were opened, SYSTEM first.
+        hives: as they were opened: SYSTEM, SOFTWARE, the boot stores.
     """
 
     folder: str
@@ -56,6 +54,7 @@ class Windows:
     interfaces: tuple[NetworkInterface, ...]
     setup: SetupState
     boot_stores: tuple[str, ...]
+    damaged_stores: tuple[str, ...]
     boot_ini: str | None
     boot_menus: tuple[BootMenu, ...]
     hives: tuple[Hive, ...]
@@ -80,23 +79,50 @@ def inspect_windows(guest: Guest, *, force: bool = False) -> Windows | None:
     if control is None:
         raise RefusedError(f"{system.path}: it has no control set, so that no Windows can start with it")
     software = open_hive(guest, "SOFTWARE", force=force)
-    stores = tuple(guest.resolve(path) for path in BOOT_STORES if guest.exists(path))
+    release = read_release(software.root, control, guest, folder)
+    if release.version == (0, 0):
+        raise RefusedError(
+            f"{software.path}: it names neither a version nor a build of Windows",
+            hint="the hive is not that of an installed Windows; restore it, then try again",
+        )
+    stores, damaged = _boot_stores(guest, force=force)
     boot_ini = next((p for v in (SYSTEM_PARTITION, VOLUME) if guest.exists(p := f"{v}/boot.ini")), None)
     host = (control.at("Services\\Tcpip\\Parameters") or control).value("Hostname")
     return Windows(
         folder=guest.resolve(folder),
-        release=read_release(software.root, control, guest, folder),
+        release=release,
         host_name="" if host is None else host.text,
         control_sets=sets,
         needs=boot_drivers.read_needs(control, guest, folder, boot_drivers.NEEDS),
         network_drivers=boot_drivers.read_needs(control, guest, folder, boot_drivers.NETWORK),
         interfaces=read_interfaces(control),
         setup=read_setup_state(software.root, control, guest),
-        boot_stores=stores,
+        boot_stores=tuple(store.path for store in stores),
+        damaged_stores=damaged,
         boot_ini=None if boot_ini is None else guest.resolve(boot_ini),
-        boot_menus=read_boot_menus(guest, stores, boot_ini, force=force),
-        hives=(system, software),
+        boot_menus=read_boot_menus(guest, stores, boot_ini),
+        hives=(system, software, *stores),
     )
+
+
+def _boot_stores(guest: Guest, *, force: bool) -> tuple[tuple[Hive, ...], tuple[str, ...]]:
+    """Those that can be read, and the paths of others that the machine does not start from.
+
+    Raises:
+        RefusedError: the one it starts from is damaged, or dirty with logs that are of no use.
+    """
+    efi_first = firmware(guest.storage) == "uefi"
+    paths = (EFI_STORE, *BIOS_STORES) if efi_first else (*BIOS_STORES, EFI_STORE)
+    found: list[Hive] = []
+    damaged: list[str] = []
+    for path in filter(guest.exists, paths):
+        try:
+            found.append(open_hive_file(guest, path, force=force))
+        except RefusedError:
+            if not found:
+                raise
+            damaged.append(guest.resolve(path))
+    return tuple(found), tuple(damaged)
 
 
 def control_sets(root: Key) -> tuple[str, ...]:
@@ -108,8 +134,3 @@ def control_sets(root: Key) -> tuple[str, ...]:
         k.name for low, k in root.subkeys.items() if low.startswith("controlset") and low[10:].isdecimal()
     ]
     return tuple(sorted(names, key=lambda name: (name.lower() != first, name.lower())))
-
-
-def boot_store(guest: Guest, path: str, *, force: bool = False) -> bcd.Store:
-    """The boot configuration in a hive."""
-    return bcd.read(open_hive_file(guest, path, force=force).root)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from imgpatch.formats import bcd, bootini
 from imgpatch.guest import Guest
-from imgpatch.inspection.windows.hives import open_hive_file
+from imgpatch.inspection.windows.hives import Hive
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +29,9 @@ class BootMenu:
     switches: tuple[str, ...]
 
 
-def read_boot_menus(
-    guest: Guest, stores: Sequence[str], boot_ini: str | None, *, force: bool
-) -> tuple[BootMenu, ...]:
-    """All that there are.
-
-    Raises:
-        RefusedError: a store is damaged, or dirty with logs that are of no use.
-    """
-    found = [_of_store(path, bcd.read(open_hive_file(guest, path, force=force).root)) for path in stores]
+def read_boot_menus(guest: Guest, stores: Sequence[Hive], boot_ini: str | None) -> tuple[BootMenu, ...]:
+    """All that there are."""
+    found = [_of_store(store.path, bcd.read(store.root)) for store in stores]
     if boot_ini is not None:
         found.append(_of_boot_ini(guest.resolve(boot_ini), guest.read(boot_ini) or b""))
     return tuple(found)

@@ -42,6 +42,17 @@ class Hive:
     def root(self) -> Key:
         return registry.read(self.data)
 
+    @property
+    def unfinished(self) -> str:
+        """How it was left and what it is taken for; empty for one that was clean."""
+        if self.forced:
+            said = "its logs hold nothing that can be replayed" if self.logs else "it has no logs"
+            return f"it was being written, and {said}: it is taken as it stands, as asked for"
+        if self.replayed:
+            writes = "1 unfinished write" if self.replayed == 1 else f"{self.replayed} unfinished writes"
+            return f"it was being written: {writes} in its logs counted in, as Windows does when it starts"
+        return ""
+
 
 def windows_folder(guest: Guest) -> str | None:
     """The folder of Windows; None where there is none with a SYSTEM hive."""

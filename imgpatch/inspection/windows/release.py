@@ -37,6 +37,18 @@ _CLIENTS = (
 )
 """The build each generation began with: the name in the registry still says 10 on Windows 11."""
 
+_VERSIONS = (
+    (10240, (10, 0)),
+    (9600, (6, 3)),
+    (9200, (6, 2)),
+    (7600, (6, 1)),
+    (6000, (6, 0)),
+    (3790, (5, 2)),
+    (2600, (5, 1)),
+    (2195, (5, 0)),
+)
+"""Of Windows NT, by the build each began with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Release:
@@ -46,7 +58,7 @@ class Release:
         generation: `Windows Server 2019`, `Windows 11`, ... by build.
         product: as the registry calls it.
         edition: `ServerStandard`, `Professional`, ...; empty before Windows Vista.
-        version: major and minor of Windows NT: (6, 1), (10, 0).
+        version: major and minor of Windows NT: (6, 1), (10, 0); (0, 0) where nothing tells.
         installation: `Server`, `Server Core`, `Nano Server`, `Client`; empty before Windows Vista.
         role: `WinNT` a workstation, `ServerNT`, or `LanmanNT` a domain controller.
         language: the LCID it was installed in: 0x409 for US English; None where nothing says.
@@ -95,7 +107,7 @@ def read_release(software: Key | None, control: Key | None, guest: Guest, folder
         generation=generation or "unknown Windows",
         product=product,
         edition=_text(current, "EditionID"),
-        version=_version(current),
+        version=_version(current) or next((v for first, v in _VERSIONS if build >= first), (0, 0)),
         build=build,
         installation=installation,
         role=role,
@@ -104,14 +116,14 @@ def read_release(software: Key | None, control: Key | None, guest: Guest, folder
     )
 
 
-def _version(current: Key | None) -> tuple[int, int]:
-    """Windows 10 on says 6.3 in CurrentVersion, for programs that do not know better."""
+def _version(current: Key | None) -> tuple[int, int] | None:
+    """Windows 10 on says 6.3 in CurrentVersion, for programs that do not know better; None: no version."""
     major = None if current is None else current.value("CurrentMajorVersionNumber")
     minor = None if current is None else current.value("CurrentMinorVersionNumber")
     if major is not None:
         return major.number, minor.number if minor is not None else 0
     first, _, second = _text(current, "CurrentVersion").partition(".")
-    return _digits(first), _digits(second)
+    return (_digits(first), _digits(second)) if _digits(first) else None
 
 
 def _language(control: Key | None) -> int | None:

@@ -72,8 +72,8 @@ NT5_SERVICES = {
 IDE_LIBRARY = "pciidex.sys"
 """Without it the drivers of IDE controllers cannot be loaded."""
 
-PROCESSORS = ("intelppm", "processor")
-"""Stop Windows Server 2003 and XP on a processor of another maker (Microsoft KB 953356)."""
+PROCESSORS = ("intelppm", "processor", "amdk6", "amdk7", "amdk8", "p3", "crusoe")
+"""Stop Windows Server 2003 and XP on a processor of another maker (Microsoft KB 953356, of intelppm)."""
 
 
 def applies(inspection: Inspection) -> bool:

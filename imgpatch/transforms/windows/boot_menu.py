@@ -28,6 +28,9 @@ def edits(guest: Guest, context: Context) -> Iterator[Edit | Note]:  # noqa: ARG
     if not windows.boot_menus:
         text = "no boot configuration was found, neither a boot store nor boot.ini: Windows cannot start"
         yield Note(NoteKind.WARNING, "R-32", text)
+    for path in windows.damaged_stores:
+        text = f"{path} is damaged and left as it is: the machine starts from {windows.boot_stores[0]}"
+        yield Note(NoteKind.WARNING, OWN_RULE, text)
     for menu in windows.boot_menus:
         if len(menu.entries) > 1:
             text = (

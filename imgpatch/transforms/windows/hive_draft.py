@@ -76,18 +76,11 @@ class HiveDraft:
             text = f"{self.hive.path} is left as it is, without what {rules} asks for: {error}"
             yield Note(NoteKind.WARNING, self.reasons[0].rule, text)
             return
-        yield Edit(self.hive.path, after, (*_replayed(self.hive), *self.reasons))
+        replayed = (Reason(OWN_RULE, self.hive.unfinished),) if self.hive.unfinished else ()
+        yield Edit(self.hive.path, after, (*replayed, *self.reasons))
         for log in self.hive.logs:
             text = "the hive has all that this log holds, and Windows must not replay it over the changes"
             yield Edit(log, b"", (Reason(OWN_RULE, text),))
-
-
-def _replayed(hive: Hive) -> Iterable[Reason]:
-    if hive.replayed:
-        text = f"{hive.replayed} unfinished writes are replayed from its logs, as Windows does when it starts"
-        yield Reason(OWN_RULE, text)
-    if hive.forced:
-        yield Reason(OWN_RULE, "it was dirty with no logs to replay, and is taken as it stands, as asked for")
 
 
 def wide(text: str) -> bytes:

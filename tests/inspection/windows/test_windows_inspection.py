@@ -18,6 +18,7 @@ from tests.formats.test_reglog import dirty, entry, log
 from tests.transforms.windows.machines import guest, system_path
 
 CONTROL = "ControlSet001\\Control"
+EFI = "/S:/EFI/Microsoft/Boot/BCD"
 
 
 def found(machine: Guest, *, force: bool = False) -> Windows:
@@ -157,6 +158,66 @@ def test_a_hive_that_was_being_written() -> None:
     assert "--force-dirty-hives" in (refused.value.hint or "")
     forced = found(unusable, force=True)
     assert (forced.host_name, forced.hives[0].forced) == ("old-name", True)
+
+
+def test_how_a_hive_was_left_is_shown() -> None:
+    row = windows.row("2019")
+    path, store = system_path("2019"), "/S:/Boot/BCD"
+    clean, menu = windows.files(row)[path], windows.files(row)[store]
+    files = {path: dirty(clean), f"{path}.LOG1": log(2, entry(2, clean))}
+    files |= {store: dirty(menu), f"{store}.LOG": b"nothing of use"}
+    with pytest.raises(RefusedError, match="Boot/BCD: the hive was being written"):
+        found(windows.guest(row, files))
+    shown = dict(report.sections(found(windows.guest(row, files), force=True)))["Windows"]
+    replayed = "1 unfinished write in its logs counted in, as Windows does when it starts"
+    assert f"{path}: it was being written: {replayed}" in shown
+    forced = "its logs hold nothing that can be replayed: it is taken as it stands, as asked for"
+    assert f"{store}: it was being written, and {forced}" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "used", "other"),
+    [("2022", EFI, "/C:/Boot/BCD"), ("2019", "/S:/Boot/BCD", "/C:/Boot/BCD"), ("2019", "/S:/Boot/BCD", EFI)],
+)
+def test_a_damaged_boot_store_counts_where_the_machine_starts_from_it(
+    name: str, used: str, other: str
+) -> None:
+    row = windows.row(name)
+    read = found(windows.guest(row, {other: b"regf" * 2000}))
+    assert (read.boot_stores, read.damaged_stores) == ((used,), (other,))
+    assert f"{other}: damaged; the machine starts from another" in dict(report.sections(read))["Windows"]
+    both = found(windows.guest(row, {other: windows.files(row)[used]}))
+    assert (both.boot_stores, both.damaged_stores) == ((used, other), ())
+    with pytest.raises(RefusedError, match=f"{used}: the hive was being written|{used}: the hive is damaged"):
+        found(windows.guest(row, {used: b"regf" * 2000, other: windows.files(row)[used]}))
+
+
+@pytest.mark.parametrize(
+    ("version", "build", "wanted"),
+    [
+        ("6.1", "7601", (6, 1)),
+        ("", "7601", (6, 1)),
+        ("x", "3790", (5, 2)),
+        ("", "26100", (10, 0)),
+        ("5.2", "", (5, 2)),
+    ],
+)
+def test_a_version_that_is_not_said_is_that_of_the_build(
+    version: str, build: str, wanted: tuple[int, int]
+) -> None:
+    assert found(with_version(version, build)).release.version == wanted
+
+
+def test_a_windows_that_does_not_say_which_it_is() -> None:
+    with pytest.raises(RefusedError, match="neither a version nor a build"):
+        found(with_version("", ""))
+
+
+def with_version(version: str, build: str) -> Guest:
+    key = "Microsoft\\Windows NT\\CurrentVersion"
+    text = f'[{key}]\n"ProductName"="Windows"\n"CurrentVersion"="{version}"\n"CurrentBuildNumber"="{build}"\n'
+    software = "/C:/Windows/System32/config/SOFTWARE"
+    return windows.guest(windows.row("2008r2"), {software: hives.build(text, name="SOFTWARE")})
 
 
 @pytest.mark.parametrize("damage", [b"", b"regf", b"\0" * 9000])

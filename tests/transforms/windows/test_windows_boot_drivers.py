@@ -33,6 +33,8 @@ NT5_DRIVERS = "/C:/WINDOWS/system32/drivers"
         pytest.param("2008r2", "", f"{SET}\\msahci", 0, id="msahci"),
         pytest.param("2008r2", "", f"{SET}\\intelppm", 3, id="a processor's driver of Vista on stays"),
         pytest.param("2003", "", f"{SET}\\intelppm", 4, id="a processor's driver of 2003 is off"),
+        pytest.param("2003", f'[{SET}\\AmdK8]\n"Start"=dword:1', f"{SET}\\AmdK8", 4, id="AMD's"),
+        pytest.param("2003", f'[{SET}\\p3]\n"Start"=dword:4', f"{SET}\\p3", 4, id="off already"),
         pytest.param("2003", "", f"{SET}\\atapi", 0, id="registered where it never was"),
         pytest.param("2003", "", f"{SET}\\symmpi", 0, id="the old controller's driver stays"),
         pytest.param("2019", f'[{SET}\\vmci]\n"Start"=dword:0', f"{SET}\\vmci", 0, id="VMware's stays"),

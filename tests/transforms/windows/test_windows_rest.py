@@ -72,6 +72,11 @@ def test_an_element_that_is_on_goes_off(number: str, data: str, changes: bool) -
             b'[operating systems]\nmulti(0)="x"/sos\n',
         ),
         (b"redirect=COM1\n", None),
+        (
+            b'[boot loader]\rredirect=COM1\rtimeout=3\r[operating systems]\rmulti(0)="x" /redirect\r',
+            b'[boot loader]\rtimeout=3\r[operating systems]\rmulti(0)="x"\r',
+        ),
+        (b"[boot loader]\n\n\r\nredirect=COM1", b"[boot loader]\n\n\r\n"),
     ],
 )
 def test_boot_ini(before: bytes, wanted: bytes | None) -> None:

@@ -10,6 +10,7 @@ import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from mmap import mmap
 from typing import Literal
 
 from imgpatch.errors import FormatError
@@ -118,8 +119,8 @@ class Claims:
         """
         code: Literal["H", "I"] = "H" if length // unit < 0xFFFF else "I"
         places = end // length + 2
-        # Zeros of a bytearray take no memory before they are written to.
-        begins = memoryview(bytearray(places * array(code).itemsize)).cast(code)
+        # Pages of an anonymous mapping take no memory before they are written to; a bytearray does.
+        begins = memoryview(mmap(-1, places * array(code).itemsize)).cast(code)
         for offset in offsets:
             if offset + length > end:
                 raise FormatError(

@@ -1,9 +1,10 @@
 """Reading VHD (Microsoft's specification 1.0 of the format): footers, which blocks are there, guest bytes.
 
 The size of the disk is the current size of the footer: what Hyper-V, VirtualBox, Xen and Azure take.
-QEMU's driver `vpc` takes cylinders x heads x sectors instead, which is less in most files, unless the
-creator application is `win `, `qem2`, `d2v `, `CTXS` or `tap` (since QEMU 10 also `wa`, Azure), the
-geometry is the largest there is (65535 x 16 x 255), or its option `force_size_calc` says `current_size`.
+QEMU's driver `vpc` takes cylinders x heads x sectors instead, which is less in most files, where the
+creator application is `vpc ` or `qemu` (before QEMU 10: any but `win `, `qem2`, `d2v `, `CTXS` and `tap`),
+unless the geometry is the largest there is (65535 x 16 x 255) or its option `force_size_calc` says
+`current_size`.
 
 A parent locator is never followed: only one file is ever opened.
 """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from uuid import UUID
 
@@ -271,6 +271,11 @@ class Vhdx:
         count = self.metadata.entries
         if count * 8 > region.length:
             raise FormatError(f"a block table of {region.length} bytes cannot map {self.size} bytes")
+        longest = replace(self.metadata, size=_LARGEST, has_parent=True).entries * 8
+        if region.length > -(-longest // MIB) * MIB:  # QEMU holds all of it in memory
+            raise FormatError(
+                f"a block table of {region.length} bytes, and no disk needs more than {longest}"
+            )
         return BlockTable(self._file, region.offset, count, width=8, byteorder="little")
 
     @cached_property

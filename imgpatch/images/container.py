@@ -6,31 +6,51 @@ write any header into the first sectors of a raw disk.
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from imgpatch.errors import FormatError, RefusedError, UsageError
-from imgpatch.images import qcow2, qemu
-from imgpatch.images.disk import SECTOR, Disk, FileDisk, Image
+from imgpatch.images import ova, qcow2, vdi, vhd, vhdx, vmdk
+from imgpatch.images.disk import SECTOR, Disk, FileDisk, Image, open_file
 from imgpatch.images.locks import refuse_used_by_qemu
 from imgpatch.images.partition_table import HEAD_SIZE, check_partition_table
+from imgpatch.images.sniff import OVA, RAW, VMDK_OTHER, sniff
+from imgpatch.images.unsupported import GET_AGAIN, refuse_inconsistent, refuse_kind, refuse_unsupported
+from imgpatch.progress import Progress, Silent
 
-_SNIFFED = 36 * 1024  # an ISO 9660 volume descriptor is the deepest magic, at 32 KiB
+log = logging.getLogger(__name__)
+
+Container = qcow2.Qcow2 | vmdk.Vmdk | vhd.Vhd | vhdx.Vhdx | vdi.Vdi
+READERS: Mapping[str, Callable[[Disk], Container]] = {
+    "qcow2": qcow2.Qcow2,
+    "vmdk": vmdk.Vmdk,
+    "vpc": vhd.Vhd,
+    "vhdx": vhdx.Vhdx,
+    "vdi": vdi.Vdi,
+}
+"""Format, as qemu names it -> what reads it."""
 
 
-def open_images(paths: Sequence[str | Path]) -> tuple[Image, ...]:
+def open_images(paths: Sequence[str | Path], progress: Progress | None = None) -> tuple[Image, ...]:
     """Looks at the disks of one machine, in order, and refuses what cannot be treated.
+
+    An OVA gives its disks, in the order in which its machine has them.
+
+    Args:
+        paths: of disk files.
+        progress: told how much of an OVA has been compared with its manifest.
 
     Raises:
         UsageError: a path names no regular file, or the same file twice.
         RefusedError: a file is unreadable, in use, truncated, not a disk, or in a container not read here.
     """
     seen: dict[tuple[int, int], Path] = {}
-    images = []
-    layouts = []
+    found = []
     for path in map(Path, paths):
         real = _regular_file(path)
         status = real.stat()
@@ -40,21 +60,22 @@ def open_images(paths: Sequence[str | Path]) -> tuple[Image, ...]:
                 f"{path} and {other} are the same file, and each disk of the machine can be given once",
                 hint="give every disk once, in the order the machine has them",
             )
-        image, layout = _look(real)
-        images.append(image)
-        layouts.append(layout)
-    _refuse_blank(images, layouts)
+        found += _look(real, progress or Silent())
+    images = [image for image, _ in found]
+    _refuse_blank(images, [layout for _, layout in found])
     return tuple(images)
 
 
 @contextmanager
 def open_disk(image: Image) -> Iterator[Disk]:
     """Opens an image for reading the bytes its guest would see."""
-    descriptor = os.open(image.path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        yield qcow2.Qcow2(FileDisk(descriptor)) if image.format == "qcow2" else FileDisk(descriptor)
-    finally:
-        os.close(descriptor)
+    with open_file(image.path) as descriptor:
+        yield disk_in(image.format, FileDisk(descriptor, image.offset, image.length))
+
+
+def disk_in(image_format: str, file: Disk) -> Disk:
+    """The bytes that a guest sees of a container's file."""
+    return file if image_format == "raw" else READERS[image_format](file)
 
 
 def _regular_file(path: Path) -> Path:
@@ -86,8 +107,8 @@ def _kind(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "special file")
 
 
-def _look(path: Path) -> tuple[Image, str | None]:
-    """The image and what lies on its disk (see `check_partition_table`)."""
+def _look(path: Path, progress: Progress) -> list[tuple[Image, str | None]]:
+    """The images in a file, and what lies on the disk of each (see `check_partition_table`)."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
@@ -96,150 +117,86 @@ def _look(path: Path) -> tuple[Image, str | None]:
         ) from error
     try:
         refuse_used_by_qemu(path, descriptor, writing=False)
-        file_size = os.fstat(descriptor).st_size
-        if file_size == 0:
-            raise RefusedError(f"{path}: the file is empty, and a disk image was wanted", hint=_GET_AGAIN)
-        head = os.pread(descriptor, _SNIFFED, 0)
-        _refuse_container(path, head, os.pread(descriptor, SECTOR, max(file_size - SECTOR, 0)))
-        if head.startswith(qcow2.MAGIC):
-            return _look_qcow2(path, descriptor)
-        return _look_raw(path, descriptor, file_size)
+        file = FileDisk(descriptor)
+        if file.size == 0:
+            raise RefusedError(f"{path}: the file is empty, and a disk image was wanted", hint=GET_AGAIN)
+        if sniff(file) is OVA:
+            return list(_look_into(path, descriptor, progress))
+        return [_look_at(Image(path, "", 0), file)]
     finally:
         os.close(descriptor)
 
 
-_GET_AGAIN = "get the image again, whole"
+def _look_into(path: Path, descriptor: int, progress: Progress) -> Iterator[tuple[Image, str | None]]:
+    with _named(str(path), "OVA"):
+        archive = ova.open_ova(FileDisk(descriptor))
+        progress.step(f"comparing {path.name} with its manifest")
+        for note in (*archive.notes, *archive.verify(progress.fraction)):
+            log.warning("%s: %s", path, note)
+    for member in archive.disks:
+        image = Image(path, "", 0, offset=member.offset, length=member.size, member=member.name)
+        yield _look_at(image, FileDisk(descriptor, member.offset, member.size))
 
 
-def _look_raw(path: Path, descriptor: int, size: int) -> tuple[Image, str | None]:
-    if size % SECTOR:
+def _look_at(place: Image, file: Disk) -> tuple[Image, str | None]:
+    """The image with what its own headers say of it, if it can be treated.
+
+    Args:
+        place: what holds it, and its name.
+        file: the bytes there.
+    """
+    kind = sniff(file)
+    image = replace(place, format=kind.name)
+    if kind is RAW:
+        return _look_raw(image, file)
+    if kind is VMDK_OTHER or kind.name not in READERS:
+        with _named(image.name, kind.name):
+            refuse_kind(image, kind, file)
+    with _named(image.name, kind.name):
+        disk = READERS[kind.name](file)
+        refuse_unsupported(image, disk)
+        disk.check_whole()
+        head = disk.read(0, HEAD_SIZE)
+    found = replace(image, size=disk.size, variety=disk.variety)
+    layout = check_partition_table(head, disk.size, image.name)
+    refuse_inconsistent(found)
+    return found, layout
+
+
+_OF_THE_SERVICE = frozenset({"vmdk", "vpc", "vhdx", "OVA"})
+"""Containers that it takes: damage in one of these makes an import fail."""
+
+
+@contextmanager
+def _named(name: str, kind: str) -> Iterator[None]:
+    """Tells of which file a reader could make nothing."""
+    try:
+        yield
+    except RefusedError as error:
+        damaged = isinstance(error, FormatError) and error.hint is None
+        what = f"a damaged or truncated {kind} image: {error}" if damaged else str(error)
+        rule = "R-09" if damaged and error.rule is None and kind in _OF_THE_SERVICE else error.rule
+        raise RefusedError(f"{name}: {what}", hint=error.hint or GET_AGAIN, rule=rule) from error
+
+
+def _look_raw(image: Image, file: Disk) -> tuple[Image, str | None]:
+    if file.size % SECTOR:
         raise RefusedError(
-            f"{path}: {size} bytes is no whole number of {SECTOR}-byte sectors; "
+            f"{image.name}: {file.size} bytes is no whole number of {SECTOR}-byte sectors; "
             "it is no raw disk, or was cut short",
-            hint=_GET_AGAIN,
+            hint=GET_AGAIN,
             rule="R-32",
         )
-    layout = check_partition_table(FileDisk(descriptor).read(0, HEAD_SIZE), size, str(path))
-    return Image(path, "raw", size), layout
-
-
-def _look_qcow2(path: Path, descriptor: int) -> tuple[Image, str | None]:
-    try:
-        header = qcow2.parse_header(os.pread(descriptor, qcow2.HEADER_SIZE, 0))
-        _refuse_header(path, header)
-        disk = qcow2.Qcow2(FileDisk(descriptor))
-        disk.check_whole()
-        layout = check_partition_table(disk.read(0, HEAD_SIZE), header.size, str(path))
-    except FormatError as error:
-        raise RefusedError(f"{path}: a damaged or truncated qcow2 image: {error}", hint=_GET_AGAIN) from error
-    _refuse_inconsistent(path)
-    return Image(path, "qcow2", header.size), layout
-
-
-def _refuse_header(path: Path, header: qcow2.Header) -> None:
-    bad = header.incompatible
-    refusals = (
-        (
-            header.backing,
-            "it is an overlay that needs its backing file",
-            f"flatten it first: qemu-img convert -O qcow2 '{path}' flat.qcow2",
-        ),
-        (
-            bad & qcow2.EXTERNAL_DATA,
-            "its data is in another file",
-            f"put both into one first: qemu-img convert -O qcow2 '{path}' whole.qcow2",
-        ),
-        (
-            header.encrypted,
-            "it is encrypted by QEMU",
-            "decrypt it first with qemu-img convert and its secret object",
-        ),
-        (
-            bad & qcow2.CORRUPT,
-            "QEMU has marked it corrupt",
-            f"repair a copy first: qemu-img check -r all '{path}'",
-        ),
-        (
-            bad & qcow2.DIRTY,
-            "it was not closed cleanly",
-            f"repair it first: qemu-img check -r all '{path}'",
-        ),
-        (header.size == 0, "its disk has no size", _GET_AGAIN),
-        (header.size % SECTOR, f"its disk of {header.size} bytes is no whole number of sectors", _GET_AGAIN),
-    )
-    for applies, found, hint in refusals:
-        if applies:
-            raise RefusedError(f"{path}: this qcow2 image cannot be taken: {found}", hint=hint)
-
-
-def _refuse_inconsistent(path: Path) -> None:
-    """Leaked clusters only waste space; a wrong reference count lets a write destroy data."""
-    try:
-        answer = qemu.run_json("check", "-f", "qcow2", str(path), ok=(0, 2, 3))
-    except qemu.QemuImgError as error:
-        raise RefusedError(
-            f"{path}: {error}",
-            hint=f"end what uses the image, or repair a copy: qemu-img check -r all '{path}'",
-        ) from error
-    errors = answer.get("corruptions", 0) + answer.get("check-errors", 0)
-    if errors:
-        raise RefusedError(
-            f"{path}: qemu-img check finds {errors} errors in this qcow2 image",
-            hint=f"repair a copy first: qemu-img check -r all '{path}'",
-        )
+    layout = check_partition_table(file.read(0, HEAD_SIZE), file.size, image.name)
+    return replace(image, size=file.size), layout
 
 
 def _refuse_blank(images: Sequence[Image], layouts: Sequence[str | None]) -> None:
     """A blank disk among others is a disk not used yet; a machine of nothing else is none."""
     if images and not any(layouts):
         raise RefusedError(
-            f"{', '.join(str(image.path) for image in images)}: no partition table and no file system is in "
+            f"{', '.join(image.name for image in images)}: no partition table and no file system is in "
             "the first mebibyte; a disk with an installed system was wanted",
             hint="is it the right file? An encrypted, compressed or wrapped image has to be unpacked first",
             rule="R-32",
-        )
-
-
-_LATER = "convert it first: qemu-img convert -O qcow2 '{path}' disk.qcow2"
-# (where its magic is, the magic, what it is, what to do)
-_CONTAINERS: tuple[tuple[int, bytes, str, str], ...] = (
-    (0, b"KDMV", "a VMDK image", _LATER),
-    (0, b"COWD", "a VMDK image", _LATER),
-    (0, b"# Disk DescriptorFile", "the descriptor of a VMDK image", _LATER),
-    (0, b"conectix", "a VHD image", _LATER.replace("convert -O", "convert -f vpc -O")),
-    (0, b"vhdxfile", "a VHDX image", _LATER),
-    (64, b"\x7f\x10\xda\xbe", "a VDI image", _LATER),
-    (0, b"QED\0", "a QED image", _LATER),
-    (0, b"WithoutFreeSpace", "a Parallels image", _LATER),
-    (0, b"WithouFreSpacExt", "a Parallels image", _LATER),
-    (0, b"\x1f\x8b\x08", "a gzip file", "unpack it first: gunzip -k '{path}'"),
-    (0, b"\xfd7zXZ\0", "an xz file", "unpack it first: unxz -k '{path}'"),
-    (0, b"\x28\xb5\x2f\xfd", "a zstd file", "unpack it first: unzstd '{path}'"),
-    (0, b"BZh", "a bzip2 file", "unpack it first: bunzip2 -k '{path}'"),
-    (0, b"\x04\x22\x4d\x18", "an lz4 file", "unpack it first: unlz4 '{path}'"),
-    (0, b"PK\x03\x04", "a zip file", "unpack it first: unzip '{path}'"),
-    (0, b"7z\xbc\xaf\x27\x1c", "a 7z file", "unpack it first: 7z x '{path}'"),
-    (257, b"ustar", "a tar or OVA archive", "unpack it first: tar -xf '{path}', then convert the disk in it"),
-    (
-        0x8001,
-        b"CD001",
-        "an ISO 9660 image",
-        "install the system from it and give the disk it was installed on",
-    ),
-)
-
-
-_THE_SERVICE_READS = ("VMDK", "VHD", "OVA")
-
-
-def _refuse_container(path: Path, head: bytes, tail: bytes) -> None:
-    found = next(((what, hint) for at, magic, what, hint in _CONTAINERS if head.startswith(magic, at)), None)
-    if found is None and tail.startswith(b"conectix"):
-        found = ("a fixed VHD image", _LATER.replace("convert -O", "convert -f vpc -O"))
-    if found is not None:
-        what, hint = found
-        raise RefusedError(
-            f"{path}: this is {what}, and raw and qcow2 are what imgpatch reads so far",
-            hint=hint.format(path=path),
-            rule=None if any(word in what for word in _THE_SERVICE_READS) else "R-01",
         )

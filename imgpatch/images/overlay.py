@@ -13,13 +13,18 @@ LEAST_ROOM = 256 << 20
 """Bytes a working folder must have free: several initramfs with their originals, and a journal's replay."""
 
 
-def create_overlay(image: Image, path: Path) -> Image:
+def create_overlay(image: Image, path: Path, room: int = LEAST_ROOM) -> Image:
     """Makes an overlay of an image at an absolute path and gives it as an image.
+
+    Args:
+        image: what it lies over; stays as it is.
+        path: of the overlay.
+        room: bytes that its folder must have free.
 
     Raises:
         RefusedError: there is too little room for what an apply writes, or the file cannot be made.
     """
-    require_room(path.parent, LEAST_ROOM, "the overlay")
+    require_room(path.parent, room, "the overlay")
     try:
         qemu.run("create", "-q", "-f", "qcow2", "-b", qemu.name(qemu.node(image)), "-F", image.format, path)
     except qemu.QemuImgError as error:

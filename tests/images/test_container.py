@@ -7,22 +7,62 @@ from pathlib import Path
 
 import pytest
 
+from fixtures import ovas
 from imgpatch.errors import RefusedError, UsageError
 from imgpatch.images.container import open_disk, open_images
 from imgpatch.images.disk import Image
+from imgpatch.images.overlay import create_overlay
 from tests.images import disks
 
 pytestmark = disks.needs_qemu_img
 
 
-@pytest.mark.parametrize("image_format", ["raw", "qcow2"])
-def test_a_disk_is_known_by_its_content(tmp_path: Path, image_format: str) -> None:
+FORMATS = {
+    "raw": ("raw", (), ""),
+    "qcow2": ("qcow2", (), ""),
+    "sparse vmdk": ("vmdk", (), "monolithicSparse"),
+    "stream-optimized vmdk": ("vmdk", ("-o", "subformat=streamOptimized"), "streamOptimized"),
+    "fixed vhd": ("vpc", ("-o", "subformat=fixed,force_size=on"), "fixed"),
+    "dynamic vhd": ("vpc", ("-o", "force_size=on"), "dynamic"),
+    "dynamic vhdx": ("vhdx", (), "dynamic"),
+    "fixed vhdx": ("vhdx", ("-o", "subformat=fixed"), "fixed"),
+    "dynamic vdi": ("vdi", (), "dynamic"),
+    "static vdi": ("vdi", ("-o", "static=on"), "static"),
+}
+"""What qemu-img calls it, its options, and the variety that is told."""
+
+
+@pytest.mark.parametrize("made", FORMATS)
+def test_a_disk_is_known_by_its_content(tmp_path: Path, made: str) -> None:
+    """Not by its name; and QEMU, told what was found, sees the same bytes."""
+    image_format, options, variety = FORMATS[made]
     data = disks.content()
-    path = disks.make(tmp_path / "disk.vmdk", data, image_format)
+    path = disks.make(tmp_path / "disk.img", data, image_format, *options)
     (image,) = open_images([path])
-    assert image == Image(path, image_format, len(data))
+    assert image == Image(path, image_format, len(data), variety)
     with open_disk(image) as disk:
         assert disk.read(0, len(data)) == data
+    over = create_overlay(image, tmp_path / "over.qcow2", room=0)
+    assert disks.guest_bytes(over.path, "qcow2") == data
+
+
+@pytest.mark.parametrize("made", FORMATS)
+def test_an_archive_is_the_disks_of_its_machine(tmp_path: Path, made: str) -> None:
+    """Read where they lie in it, in the order of the machine and not of the archive."""
+    image_format, options, variety = FORMATS[made]
+    contents = [disks.content(seed=1), disks.content(2 * disks.MIB, seed=2)]
+    files = [disks.make(tmp_path / f"d{n}", data, image_format, *options) for n, data in enumerate(contents)]
+    path = tmp_path / "vm.ova"
+    path.write_bytes(ovas.good({file.name: file.read_bytes() for file in files}))
+    images = open_images([path])
+    assert [(i.format, i.variety, i.member) for i in images] == [
+        (image_format, variety, f.name) for f in files
+    ]
+    for number, (image, data) in enumerate(zip(images, contents, strict=True)):
+        with open_disk(image) as disk:
+            assert disk.read(0, len(data)) == data
+        over = create_overlay(image, tmp_path / f"over{number}.qcow2", room=0)
+        assert disks.guest_bytes(over.path, "qcow2") == data
 
 
 def test_links_are_followed_to_an_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,12 +148,12 @@ def blank_qcow2(folder: Path) -> None:
         (header(72, b"\x80"), "unknown incompatible features"),
         (header(4, b"\0\0\0\4"), "version 4"),
         (leaking_refcounts, "qemu-img check"),
-        (holds(b"KDMV".ljust(512, b"\0")), "VMDK"),
+        (holds(b"KDMV".ljust(512, b"\0")), "vmdk"),
         (holds(b"# Disk DescriptorFile\n"), "VMDK"),
-        (holds(b"conectix".ljust(512, b"\0")), "VHD"),
-        (holds(disks.content() + b"conectix".ljust(512, b"\0")), "fixed VHD"),
-        (holds(b"vhdxfile".ljust(512, b"\0")), "VHDX"),
-        (holds(bytes(64) + b"\x7f\x10\xda\xbe" + bytes(512)), "VDI"),
+        (holds(b"conectix".ljust(512, b"\0")), "vpc"),
+        (holds(disks.content() + b"conectix".ljust(512, b"\0")), "vpc"),
+        (holds(b"vhdxfile".ljust(512, b"\0")), "vhdx"),
+        (holds(bytes(64) + b"\x7f\x10\xda\xbe" + bytes(512)), "vdi"),
         (holds(b"\x1f\x8b\x08" + bytes(512)), "gzip"),
         (holds(b"\xfd7zXZ\0" + bytes(512)), "xz"),
         (holds(b"\x28\xb5\x2f\xfd" + bytes(512)), "zstd"),

@@ -57,6 +57,13 @@ class Disk(Protocol):
         """All that was asked for; fewer bytes only at the end."""
 
 
+class StoredDisk(Disk, Protocol):
+    """A disk that tells what of it is stored."""
+
+    def allocated(self) -> Iterator[tuple[int, int]]:
+        """Offset and length of all but what reads as zeros because nothing is stored there, in order."""
+
+
 class FileDisk:
     """An open file, or a part of it: a raw image, or what a container is read from."""
 
@@ -79,6 +86,20 @@ class FileDisk:
             pieces.append(data)
             offset += len(data)
         return b"".join(pieces)
+
+    def allocated(self) -> Iterator[tuple[int, int]]:
+        """Offset and length of each part that is no hole, in order (lseek(2), `SEEK_DATA`)."""
+        at, end = self._start, self._start + self.size
+        while at < end:
+            try:
+                data = os.lseek(self._fd, at, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno == errno.ENXIO:  # nothing but a hole up to the end
+                    return
+                raise
+            at = min(os.lseek(self._fd, data, os.SEEK_HOLE), end)
+            if data < at:
+                yield data - self._start, at - data
 
 
 @contextmanager

@@ -12,9 +12,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from imgpatch.edition import Edition
+from imgpatch.edition import load as newest
 from imgpatch.manifest import Manifest
 from imgpatch.plan import Change, Note, Plan, Reason, Rebuild
 from imgpatch.reports import contents
+from imgpatch.reports.licence import licence
 from imgpatch.reports.machine import Found
 from imgpatch.reports.not_mirrored import not_mirrored
 
@@ -52,6 +54,7 @@ def inspection_document(found: Found) -> dict[str, Any]:
         "schema": SCHEMA,
         "storage": plain(found.storage),
         "inspection": plain(found.inspection),
+        "licence": plain(licence(found.inspection, newest())),
         "messages": plain(tuple(found.messages)),
     }
 

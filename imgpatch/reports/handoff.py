@@ -12,9 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from imgpatch import edition
 from imgpatch.inspection import BIOS_BOOT_TYPE, ESP_TYPES, Inspection
 from imgpatch.inspection.kernels import Presence
 from imgpatch.reports.document import SCHEMA, plain
+from imgpatch.reports.licence import licence, told
 from imgpatch.reports.terminal import safe
 from imgpatch.storage import Storage
 
@@ -191,7 +193,8 @@ def _notes(inspection: Inspection, storage: Storage, *, ena: bool) -> Iterator[s
     if root is not None and root.disk not in (None, 0):
         yield f"the root is on disk {root.disk + 1}; the first disk given is the one that boots"
     if inspection.windows is not None:
-        yield "an image registered so carries no licence of Windows from AWS"
+        words = told(licence(inspection, edition.load()))
+        yield f"an image registered so carries no licence of Windows from AWS; import-image takes, of {words}"
 
 
 def _has_ena(inspection: Inspection) -> bool:

@@ -6,11 +6,13 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
+from imgpatch import edition
 from imgpatch.inspection import Inspection
 from imgpatch.inspection.bootloader import Bootloader
 from imgpatch.inspection.kernels import DriverState, Kernel, Presence
 from imgpatch.inspection.network import Network, Nic
 from imgpatch.reports import windows
+from imgpatch.reports.licence import licence, told
 from imgpatch.reports.terminal import BOLD, painted, safe
 from imgpatch.storage import Device, Storage
 
@@ -38,7 +40,7 @@ def render_inspection(found: Found, *, colour: bool = False) -> str:
     sections: list[tuple[str, list[str]]] = [
         ("Disks", list(_storage(found.storage))),
         ("Firmware", [inspection.firmware.upper()]),
-        ("System", [f"{system.name} ({release})"]),
+        ("System", [f"{system.name} ({release})", f"licence: {told(licence(inspection, edition.load()))}"]),
         *(_linux(inspection) if inspection.windows is None else windows.sections(inspection.windows)),
     ]
     more = [field.name for field in dataclasses.fields(inspection) if field.name not in _KNOWN]

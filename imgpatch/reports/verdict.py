@@ -11,6 +11,7 @@ from imgpatch.edition import Edition
 from imgpatch.finding import Container, Finding, Severity
 from imgpatch.inspection import Inspection
 from imgpatch.reports.document import SCHEMA, plain
+from imgpatch.reports.licence import licence, told
 from imgpatch.reports.terminal import BOLD, GREEN, RED, YELLOW, painted, safe
 
 _TITLES = {
@@ -64,6 +65,8 @@ def render_verdict(checked: Checked, *, colour: bool = False) -> str:
             lines += [line for finding in mine for line in _finding(finding)]
             lines.append("")
     lines += [safe(message) for message in checked.messages]
+    if checked.inspection is not None:
+        lines.append(f"Licence of {told(licence(checked.inspection, checked.edition))}.")
     lines.append(NOT_OPENED if checked.inspection is None else NOT_SEEN)
     return "\n".join([*lines, ""])
 
@@ -86,6 +89,9 @@ def verdict_document(checked: Checked) -> dict[str, Any]:
         "findings": [
             {**plain(finding), "status_message": plain(words(finding))} for finding in checked.findings
         ],
+        "licence": None
+        if checked.inspection is None
+        else plain(licence(checked.inspection, checked.edition)),
         "disks": plain(tuple(checked.containers)),
         "messages": plain(tuple(checked.messages)),
     }

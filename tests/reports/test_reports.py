@@ -230,6 +230,7 @@ Firmware
 
 System
   Debian GNU/Linux 12 (debian 12 x86_64)
+  licence: Linux: --license-type BYOL; or --usage-operation RunInstances, RunInstances:0004, RunInstances:0100, RunInstances:0200
 
 Boot loader
   grub2: /boot/g.cfg (entries: 1)

@@ -253,7 +253,7 @@ Network
 
 Messages
   a journal was replayed
-"""
+"""  # noqa: E501
     )
 
 

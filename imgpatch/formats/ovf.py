@@ -321,7 +321,7 @@ def _refuse_file(file: File) -> None:
             rule="R-08",
         )
     packed = attribute(file.element, "compression") or "identity"
-    if packed != "identity":
+    if packed.lower() not in ("identity", "none"):
         raise FormatError(
             f"the disk file {file.href} is compressed ({packed[:40]})",
             hint="unpack the OVA, unpack that file, take ovf:compression out of the .ovf, and pack it again",

@@ -19,6 +19,8 @@ _UNITS = re.compile(r"\s*bytes?\s*(?:\*\s*(\d{1,4})\s*(?:\^\s*(\d{1,2}))?)?\s*",
 _OLD_UNITS = {"kilobytes": 10, "kb": 10, "megabytes": 20, "mb": 20, "gigabytes": 30, "gb": 30,
               "terabytes": 40, "tb": 40}  # fmt: skip
 _VMWARE = "{http://www.vmware.com/schema/ovf}"
+_XEN_BOOT = "HVM_boot_params"
+_XEN_DEVICE = re.compile(r"(?:^|,)device=(\d{1,9})(?:,|$)")
 _LAST = 1 << 31
 
 
@@ -125,8 +127,8 @@ def disks(items: Sequence[Item]) -> list[Item]:
     Each kind of controller (IDE, SCSI, SATA) stands where its first disk is in the text, since the OVF
     does not tell the order of boot between kinds. Within a kind it goes by the address of the controller,
     on a controller by the address on it; what has no address comes in the text's order, last.
-    Whatever holds an `ovf:/disk` and is no drive for removable media counts: XenServer and Hyper-V have
-    written types 19 to 22 for what others call 17.
+    Whatever holds an `ovf:/disk` and is no drive for removable media counts: XenServer writes type 19 for
+    what others call 17.
     """
     found = [
         item
@@ -145,10 +147,16 @@ def disks(items: Sequence[Item]) -> list[Item]:
             first_of_type.setdefault(kind, item.number),
             _address(controller.address) if controller else _LAST,
             controller.number if controller else _LAST,
-            _address(item.address_on_parent),
+            _place(item),
             item.number,
         )
     return sorted(found, key=lambda item: keys[item.number])
+
+
+def _place(item: Item) -> int:
+    """Its address on the controller, or the number XenServer gives it: `device=0,bootable=true,mode=RW`."""
+    device = _XEN_DEVICE.search(item.connection)
+    return _address(device[1] if device and not item.address_on_parent else item.address_on_parent)
 
 
 def _address(text: str) -> int:
@@ -191,13 +199,13 @@ def in_bytes(number: str, units: str) -> int | None:
 
 
 def firmware(system: Element) -> str | None:
-    """What VMware (`vmw:Config`) or VirtualBox (`vbox:Machine`) says of it."""
+    """What VMware (`vmw:Config`), XenServer or VirtualBox (`vbox:Machine`) says of it."""
     for element in system.walk():
-        if (
-            element.name in ("Config", "ExtraConfig")
-            and element.attributes.get(f"{_VMWARE}key") == "firmware"
-        ):
-            return _firmware(element.attributes.get(f"{_VMWARE}value", ""))
+        own = element.attributes
+        if element.name in ("Config", "ExtraConfig") and own.get(f"{_VMWARE}key") == "firmware":
+            return _firmware(own.get(f"{_VMWARE}value", ""))
+        if element.name == "VirtualSystemOtherConfigurationData" and _XEN_BOOT in own.values():
+            return _firmware("".join(child.text for child in element.children if child.name == "Value"))
     machine = next((child for child in system.children if child.name == "Machine"), None)
     if machine is None:
         return None
@@ -207,5 +215,5 @@ def firmware(system: Element) -> str | None:
 
 
 def _firmware(word: str) -> str:
-    """VMware's words are bios and efi, VirtualBox's BIOS, EFI, EFI32, EFI64 and EFIDUAL."""
+    """VMware's bios and efi, VirtualBox's BIOS, EFI, EFI32, EFI64 and EFIDUAL, Xen's `firmware=uefi`."""
     return "uefi" if "efi" in word.lower() else "bios"

@@ -16,6 +16,10 @@ from imgpatch.formats.ovf_hardware import Drive, Nic
 
 MIB = 1 << 20
 
+XEN = ovas.vmware().replace('<vmw:Config ovf:required="false" vmw:key="firmware" vmw:value="bios"/>',
+    '<VirtualSystemOtherConfigurationData Name="HVM_boot_params"><Value>{}</Value>'
+    "</VirtualSystemOtherConfigurationData>")  # fmt: skip
+
 EXPORTERS: dict[str, Callable[[Sequence[Place]], str]] = {
     "vSphere": ovas.vmware,
     "VirtualBox, OVF 1": ovas.virtualbox,
@@ -55,6 +59,8 @@ def test_machine_of_every_exporter(exporter: str) -> None:
         (ovas.virtualbox(firmware='<Firmware type="EFI64"/>'), "uefi"),
         (ovas.virtualbox(firmware='<Firmware type="BIOS"/>'), "bios"),
         (ovas.virtualbox(firmware=""), "bios"),
+        (XEN.format("order=dc;firmware=uefi;"), "uefi"),
+        (XEN.format("order=dc;"), "bios"),
     ],
 )
 def test_firmware(text: str, firmware: str | None) -> None:
@@ -92,9 +98,21 @@ def test_ways_to_name_a_disk(resource: str) -> None:
     assert parse(text).disks[0].id == "vmdisk1"
 
 
-def test_disk_of_another_resource_type() -> None:
-    """XenServer's and Hyper-V's exporters number disks otherwise."""
-    assert parse(ovas.vmware().replace(">17<", ">19<")).disks[0].id == "vmdisk1"
+def test_disks_of_xenserver() -> None:
+    """It has no controllers, another ResourceType, and the place of a disk in its Connection."""
+    items = "".join(
+        ovas.item(
+            number,
+            19,
+            Connection=f"device={place},bootable=true,mode=RW,deletable=true",
+            HostResource=f"ovf:/disk/vmdisk{number - 300}",
+        )
+        for number, place in ((301, 10), (302, 2))
+    )
+    text = ovas.vmware([Place("b"), Place("a")]).replace(">17<", ">99<")
+    text = text.replace("ovf:/disk/vmdisk", "x").replace("<rasd:InstanceID>200<", f"</Item>{items}<Item><z>")
+    text = text.replace("<z>", "<rasd:InstanceID>200<").replace("<Item></Item>", "")
+    assert [disk.file.href for disk in parse(text).disks] == ["a", "b"]
 
 
 def test_media_in_drives_are_no_disks() -> None:

@@ -18,8 +18,7 @@ BLOCK = 1 << 20
 
 _VERSION = 0x0001_0001
 _HEADER = struct.Struct("<4sIII4x256xII12xI4xQIIII16x16x16s16s")
-_DYNAMIC, _STATIC, _UNDO, _DIFFERENCING = range(1, 5)
-_VARIETIES = {_DYNAMIC: "dynamic", _STATIC: "static", _UNDO: "undo", _DIFFERENCING: "differencing"}
+_VARIETIES = {1: "dynamic", 2: "static", 3: "differencing", 4: "differencing"}  # the third: of undoable disks
 _UNUSED, _DISCARDED = 0xFFFF_FFFF, 0xFFFF_FFFE  # both read as zeros
 _MAX_BLOCKS = 1 << 24  # 16 TiB
 _NO_UUID = bytes(16)
@@ -30,7 +29,7 @@ class Header:
     """The fields that matter here; sizes and offsets in bytes.
 
     Attributes:
-        variety: `dynamic`, `static`, `undo` or `differencing`.
+        variety: `dynamic`, `static` or `differencing`.
         map_at: the block map.
         data_at: the first block.
         size: of the disk, in whole sectors, as QEMU rounds it.
@@ -71,7 +70,7 @@ def parse_header(head: bytes) -> Header:
         raise FormatError(f"a map of {blocks} blocks cannot be that of {size} bytes")
     if map_at % SECTOR or data_at % SECTOR:
         raise FormatError(f"a map at byte {map_at} and data at byte {data_at}, which are no whole sectors")
-    variety = _VARIETIES[kind] if parents == [_NO_UUID, _NO_UUID] else _VARIETIES[_DIFFERENCING]
+    variety = _VARIETIES[kind] if parents == [_NO_UUID, _NO_UUID] else "differencing"
     return Header(variety, map_at, data_at, -(-size // SECTOR) * SECTOR, blocks, stored)
 
 
@@ -120,13 +119,13 @@ class Vdi:
         Raises:
             FormatError: a block is cut off, overlaps something else, or is where the next new one would be.
         """
+        claims = Claims(((0, HEADER_SIZE, "its header"), (self._map.offset, self._map.end, "its block map")))
         if self.end > self._file.size:
             raise FormatError(f"its map points to byte {self.end}, the file ends at {self._file.size}")
         if self._highest >= self.header.stored:
             raise FormatError(f"its map points to block {self._highest} of {self.header.stored} in the file")
-        parts = [(0, HEADER_SIZE, "its header"), (self._map.offset, self._map.end, "its block map")]
         offsets = (self.header.data_at + entry * BLOCK for _, entry in self._blocks())
-        Claims(parts).check_blocks(offsets, unit=SECTOR, length=BLOCK, end=self._file.size + BLOCK)
+        claims.check_blocks(offsets, unit=SECTOR, length=BLOCK, end=self._file.size + BLOCK)
 
     def allocated(self) -> Iterator[tuple[int, int]]:
         """Guest offset and length of each block that is there, in order."""
@@ -140,8 +139,8 @@ class Vdi:
         Raises:
             FormatError: they are in the parent of a differencing disk, or cut off.
         """
-        if self.variety not in ("dynamic", "static"):
-            raise FormatError(f"an image of kind {self.variety}: the rest of it is in another file")
+        if self.variety == "differencing":
+            raise FormatError("a differencing disk: the rest of it is in its parent, which is never opened")
         end = min(offset + length, self.size)
         pieces = []
         while offset < end:

@@ -172,9 +172,10 @@ class Vmdk:
         self._refuse_ambiguous()
         if self.size == 0:
             raise FormatError("a disk of no size")
-        if self.end > self._file.size:
-            raise FormatError(f"its tables reach to byte {self.end}, the file ends at {self._file.size}")
         claims = Claims((at * SECTOR, (at + length) * SECTOR, what) for at, length, what in self._parts())
+        end = max(claims.end, self.end)
+        if end > self._file.size:
+            raise FormatError(f"its tables reach to byte {end}, the file ends at {self._file.size}")
         if self.compressed:
             self._refuse_shared_grains()
         else:
@@ -327,7 +328,7 @@ class Vmdk:
             try:
                 self._unpacked = (number, self._unpack(number * self._grain, sector))
             except _BadGrainError as error:
-                raise FormatError(f"the grain at byte {sector * SECTOR} {error}") from error
+                raise FormatError(f"the grain at byte {sector * SECTOR} {error}", rule="R-09") from error
         return self._unpacked[1]
 
     def _marker(self, sector: int) -> tuple[int, int]:

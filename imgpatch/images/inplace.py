@@ -134,7 +134,7 @@ class InPlace:
         self._refuse_changed()
         self._log = redo = redo.committing()
         yield "committing written"
-        yield from _merge(redo, self._locks, progress)
+        yield from finish_steps(redo, self._locks, progress)
 
     def _refuse_changed(self) -> None:
         for image, before, descriptor in zip(self.images, self._before, self._locks, strict=True):
@@ -187,7 +187,7 @@ def _settle(folder: Path, image: Path) -> Recovered | None:
             locks.lock_out_qemu(path, descriptor)
             _refuse_other_image(redo, number, descriptor)
         with signals_held():
-            for _ in _merge(redo, held, None):
+            for _ in finish_steps(redo, held):
                 pass
         return Recovered.FINISHED
 
@@ -209,7 +209,17 @@ def _refusing(image: Image) -> Iterator[None]:
         ) from error
 
 
-def _merge(redo: RedoLog, held: Sequence[int], progress: qemu.Progress | None) -> Iterator[str]:
+def finish_steps(redo: RedoLog, held: Sequence[int], progress: qemu.Progress | None = None) -> Iterator[str]:
+    """Merges the changes of a log and removes it, pausing after each write and each removal.
+
+    Args:
+        redo: in the state `committing`.
+        held: descriptors of its images, open for writing, in order.
+        progress: told how far the merge is.
+
+    Raises:
+        CommitError: it stopped; it can be repeated from the start.
+    """
     try:
         for number, descriptor in enumerate(held):
             with open_file(redo.change(number)) as file:

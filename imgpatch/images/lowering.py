@@ -87,7 +87,7 @@ def lower(
         ) from error
     _set_length(image, change)
     sync_file(change)
-    _prove(image, overlay, change)
+    prove(image, overlay, change)
     overlay.unlink()
 
 
@@ -100,7 +100,7 @@ def _commit(
     qemu.run("create", "-q", *options, "-b", raw, "-F", "raw", change, pass_fds=pass_fds)
     over: dict[str, Any] = {"driver": "qcow2", "file": {"driver": "file", "filename": str(change)}}
     over = node | {"file": over}  # what lies under the change stands in its own header, given by us above
-    unsafe = ("-u", "-f", "qcow2", "-b", qemu.name(over), "-F", image.format)
+    unsafe = ("-u", "-f", "qcow2", "-b", qemu.name(over), "-F", node["driver"])
     qemu.run("rebase", "-q", *unsafe, overlay, pass_fds=pass_fds)
     committing = ("commit", "-d", "-t", "unsafe", "-f", "qcow2", overlay)  # synced once, when it is whole
     qemu.run_with_progress(*committing, progress=progress, pass_fds=pass_fds)
@@ -148,8 +148,8 @@ def _write_size(change: Path, size: int) -> None:
         file.write(size.to_bytes(8, "big"))
 
 
-def _prove(image: Image, overlay: Path, change: Path) -> None:
-    """Raises VerifyError unless the changed file is sound and holds what the overlay says."""
+def prove(image: Image, overlay: Path, change: Path) -> None:
+    """Raises VerifyError unless the changed file is sound and its disk is the one the overlay says."""
     with ExitStack() as stack:
         file = FileDisk(stack.enter_context(open_file(image.path)))
         made = merging.open_change(stack.enter_context(open_file(change)))
@@ -180,7 +180,7 @@ def _difference(before: Disk, over: Qcow2, after: Disk) -> int | None:
     """The first byte near an overlay's where `after` is not `before` with the overlay on top."""
     if after.size != before.size:
         return min(after.size, before.size)
-    for window, pieces in groupby(over.allocated(), key=lambda piece: piece[0] // _WINDOW):
+    for window, pieces in groupby(over.allocated(), _window):
         start = window * _WINDOW
         wanted = bytearray(before.read(start, _WINDOW))
         for offset, length in pieces:
@@ -189,6 +189,10 @@ def _difference(before: Disk, over: Qcow2, after: Disk) -> int | None:
         if found != wanted:
             return start + _first_difference(found, wanted)
     return None
+
+
+def _window(piece: tuple[int, int]) -> int:
+    return piece[0] // _WINDOW
 
 
 def _first_difference(one: bytes, other: bytearray) -> int:

@@ -74,9 +74,13 @@ def run_json(*arguments: str | Path, ok: Sequence[int] = (0,)) -> dict[str, Any]
 def node(image: Image) -> dict[str, Any]:
     """An image as a block node of QEMU, in which nothing is left to be probed.
 
-    The size of a VHD is the one in its footer, which QEMU otherwise believes of some writers only.
+    The size of a VHD is the one in its footer, which QEMU otherwise believes of some writers only. A
+    fixed one is its guest's disk and a footer: QEMU's own driver would look for another kind of VHD in
+    what the guest wrote first.
     """
     file: dict[str, Any] = {"driver": "file", "filename": str(image.path)}
+    if image.format == "vpc" and image.variety == "fixed":
+        return {"driver": "raw", "offset": image.offset, "size": image.size, "file": file}
     if image.length is not None:
         whole = -(-image.length // SECTOR) * SECTOR  # an archive pads its members to whole sectors
         file = {"driver": "raw", "offset": image.offset, "size": whole, "file": file}

@@ -5,93 +5,34 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
-from functools import cache
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from imgpatch.errors import CommitError, RefusedError, StalePlanError
-from imgpatch.images import redolog
+from imgpatch.images import locks, merging, redolog
 from imgpatch.images.container import open_images
-from imgpatch.images.disk import Image
-from imgpatch.images.inplace import InPlace, Recovered, recover
-from tests.images import disks
+from imgpatch.images.disk import Image, open_file
+from imgpatch.images.inplace import InPlace, Recovered, finish_steps, recover
+from tests.images import changes, disks
+from tests.images.changes import AT, COMMITTING, contents, fill, machine, new, old
 
 pytestmark = disks.needs_qemu_img
 
-AT, LENGTH = 100_000, 300_000
-KINDS: dict[str, tuple[str, ...]] = {
-    "raw": ("raw",),
-    "qcow2": ("qcow2",),
-    "vhd": ("vpc", "-o", "subformat=dynamic,force_size=on"),
-    "fixed-vhd": ("vpc", "-o", "subformat=fixed,force_size=on"),
-    "vhdx": ("vhdx", "-o", "subformat=dynamic,block_size=1M"),
-    "fixed-vhdx": ("vhdx", "-o", "subformat=fixed,block_size=1M"),
-    "vdi": ("vdi",),
-    "static-vdi": ("vdi", "-o", "static=on"),
-    "vmdk": ("vmdk", "-o", "subformat=monolithicSparse"),
-}
-"""Format and options of qemu-img."""
-
-COMMITTING = "committing written"
-AFTER = ("state removed", "pointers removed")  # the images are whole and nothing is left to be told
-
-
-def machine(folder: Path, kind: str, count: int) -> list[Path]:
-    """Disks whose names end with their kind."""
-    paths = [folder / f"d{number}.{kind}" for number in range(count)]
-    for number, path in enumerate(paths):
-        path.write_bytes(image_file(kind, number))
-    return paths
-
-
-@cache
-def image_file(kind: str, number: int) -> bytes:
-    image_format, *options = KINDS[kind]
-    with tempfile.TemporaryDirectory() as folder:
-        return disks.make(Path(folder) / "disk", old(number), image_format, *options).read_bytes()
-
-
-@cache
-def old(number: int) -> bytes:
-    return disks.content(seed=number)
-
-
-def new(number: int) -> bytes:
-    data = old(number)
-    return data[:AT] + fill(number) + data[AT + LENGTH :]
-
-
-def fill(number: int) -> bytes:
-    return random.Random(100 + number).randbytes(LENGTH)
-
-
-def change_steps(paths: Sequence[Path]) -> Iterator[str]:
-    """A whole change, pausing after each step."""
-    change = InPlace(open_images(paths))
-    with ExitStack() as stack:
-        yield from change.start_steps(stack)
-        for number, overlay in enumerate(change.overlays):
-            disks.write(overlay.path, AT, fill(number))
-            yield f"overlay {number} filled"
-        yield from change.lower_steps()
-        yield from change.merge_steps()
-
 
 def killed_after(paths: Sequence[Path], last: int | str) -> str | None:
-    """Runs the steps in another process, killed after so many or a certain one; None: there is none."""
+    """Runs a change in another process, killed after so many steps or a certain one; None: none is left."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            for number, name in enumerate(change_steps(paths), 1):
+            for number, name in enumerate(changes.steps(open_images(paths)), 1):
                 if last in (number, name):
                     os.write(writing, name.encode())
                     os.kill(os.getpid(), signal.SIGKILL)
@@ -103,75 +44,88 @@ def killed_after(paths: Sequence[Path], last: int | str) -> str | None:
         return answer.read() or None
 
 
-def contents(paths: Sequence[Path]) -> list[bytes]:
-    return [disks.guest_bytes(path, KINDS[path.suffix[1:]][0]) for path in paths]
-
-
-@pytest.mark.parametrize(("image_format", "count"), [("raw", 1), ("raw", 2), ("qcow2", 2)])
-def test_killed_at_any_step_the_next_run_ends_it(tmp_path: Path, image_format: str, count: int) -> None:
+@pytest.mark.parametrize(("kind", "count"), [("raw", 2), ("qcow2", 1), ("vhd", 2)])
+def test_killed_at_any_step_before_merging_it_is_discarded(tmp_path: Path, kind: str, count: int) -> None:
     """Each time another of the disks is the one the next run is given."""
     ended: list[str] = []
-    for steps in range(1, 100):
-        paths = machine(tmp_path, image_format, count)
+    paths: list[Path] = []
+    for number in range(1, 100):
+        paths = machine(tmp_path, kind, count)
         files = [path.read_bytes() for path in paths]
-        step = killed_after(paths, steps)
-        if step is None:
+        step = killed_after(paths, number)
+        assert step is not None
+        assert [path.read_bytes() for path in paths] == files, step
+        if step == COMMITTING:
             break
         ended.append(step)
-        committing = "committing written" in ended
-        assert committing or [path.read_bytes() for path in paths] == files, step
-        recovered = [recover([paths[steps % count]]), recover(paths)]
-        assert (Recovered.FINISHED if committing else Recovered.DISCARDED) in recovered or ended[-1] in AFTER
-        if committing:
-            assert contents(paths) == [new(n) for n in range(count)], step
-        else:
-            assert [path.read_bytes() for path in paths] == files, step
+        assert Recovered.DISCARDED in (recover([paths[number % count]]), recover(paths))
+        assert [path.read_bytes() for path in paths] == files, step
         assert sorted(tmp_path.iterdir()) == sorted(paths), step
-    assert {"state written", "committing written", "disk 0 merged", "state removed"} <= set(ended)
+    assert {"state written", "overlay 0 filled", "disk 0 lowered", "digests 0 written"} <= set(ended)
+    assert recover(paths) is Recovered.FINISHED
+    assert contents(paths) == [new(n) for n in range(count)]
 
 
-@pytest.mark.parametrize("image_format", ["raw", "qcow2"])
-def test_killed_while_merging_the_next_run_finishes(tmp_path: Path, image_format: str) -> None:
-    """Killed at random instants inside qemu-img commit, parent and child together."""
-    chance = random.Random(7)
-    for _ in range(3):
-        paths = machine(tmp_path, image_format, 1)
-        assert killed_after(paths, COMMITTING) == COMMITTING
-        code = "import pathlib, sys, imgpatch.images.inplace as i; i.recover([pathlib.Path(sys.argv[1])])"
-        with subprocess.Popen([sys.executable, "-c", code, str(paths[0])]) as run:
-            time.sleep(chance.uniform(0.1, 0.4))
-            _kill_tree(run.pid)
-        _recover_patiently(paths)
-        assert contents(paths) == [new(0)]
-        open_images(paths)
-        assert sorted(tmp_path.iterdir()) == paths
+def half_merged(folder: Path, kind: str = "raw", count: int = 1) -> list[Path]:
+    paths = machine(folder, kind, count)
+    assert killed_after(paths, COMMITTING) == COMMITTING
+    return paths
 
 
-def _recover_patiently(paths: Sequence[Path]) -> None:
-    """A qemu-img that outlives its parent keeps the lock until it ends."""
-    for _ in range(100):
-        with suppress(RefusedError):
-            recover(paths)
-            return
-        time.sleep(0.1)
-    recover(paths)
+@pytest.mark.parametrize(("kind", "count"), [(kind, 1) for kind in changes.KINDS] + [("raw", 2), ("vmdk", 2)])
+def test_killed_after_any_write_it_is_finished(tmp_path: Path, kind: str, count: int) -> None:
+    first = tmp_path / "first"
+    first.mkdir()
+    names = [path.name for path in half_merged(first, kind, count)]
+    ended: list[str] = []
+    whole: list[bytes] = []
+    while not ended or ended[-1] != "pointers removed":
+        folder = Path(shutil.copytree(first, tmp_path / str(len(ended))))
+        paths = [folder / name for name in names]
+        log = redolog.load(redolog.folder_of(paths[0]))
+        assert log is not None
+        with locks.hold(paths, writing=True) as held:
+            *_, step = islice(finish_steps(log, held), len(ended) + 1)
+        ended.append(step)
+        recovered = [recover([paths[len(ended) % count]]), recover(paths)]
+        assert Recovered.FINISHED in recovered or step in ("state removed", "pointers removed")
+        assert sorted(folder.iterdir()) == paths, step
+        whole = whole or [path.read_bytes() for path in paths]
+        assert [path.read_bytes() for path in paths] == whole, step
+        shutil.rmtree(folder)
+    assert sum("written" in step for step in ended) > 2 * count
+    assert recover([first / name for name in names]) is Recovered.FINISHED
+    assert contents([first / name for name in names]) == [new(n) for n in range(count)]
 
 
-def _kill_tree(pid: int) -> None:
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    for child in children.read_text().split() if children.exists() else ():
-        os.kill(int(child), signal.SIGKILL)
-    os.kill(pid, signal.SIGKILL)
+@pytest.mark.parametrize("kind", changes.KINDS)
+def test_any_sectors_may_be_merged_already(tmp_path: Path, kind: str) -> None:
+    """What a power cut leaves: some sectors of the page cache on the disk, in no order."""
+    chance = random.Random(3)
+    (path,) = half_merged(tmp_path, kind)
+    change = redolog.folder_of(path) / "change-0.qcow2"
+    with path.open("rb+") as file, open_file(change) as made:
+        lowered = merging.open_change(made)
+        if chance.random() < 0.5:
+            file.truncate(lowered.size)
+        for offset, length in merging.runs(lowered):
+            for at in range(offset, min(offset + length, path.stat().st_size), 512):
+                if chance.random() < 0.5:
+                    file.seek(at)
+                    file.write(lowered.read(at, 512))
+    assert recover([path]) is Recovered.FINISHED
+    assert contents([path]) == [new(0)]
+    assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("image_format", KINDS)
-def test_a_change_is_merged_and_leaves_nothing(tmp_path: Path, image_format: str) -> None:
-    paths = machine(tmp_path, image_format, 2)
+@pytest.mark.parametrize("kind", changes.KINDS)
+def test_a_change_is_merged_and_leaves_nothing(tmp_path: Path, kind: str) -> None:
+    paths = machine(tmp_path, kind, 2)
     inodes = [path.stat().st_ino for path in paths]
     told: list[float] = []
     with InPlace(open_images(paths)) as change:
         for number, overlay in enumerate(change.overlays):
-            disks.write(overlay.path, AT, fill(number))
+            fill(overlay.path, number)
         change.commit(told.append)
     assert contents(paths) == [new(0), new(1)]
     assert [path.stat().st_ino for path in paths] == inodes
@@ -184,7 +138,7 @@ def test_without_commit_the_images_are_untouched(tmp_path: Path) -> None:
     paths = machine(tmp_path, "qcow2", 2)
     before = [(path.read_bytes(), path.stat().st_mtime_ns) for path in paths]
     with pytest.raises(KeyError), InPlace(open_images(paths)) as change:  # noqa: PT012
-        disks.write(change.overlays[0].path, AT, fill(0))
+        fill(change.overlays[0].path, 0)
         raise KeyError
     assert [(path.read_bytes(), path.stat().st_mtime_ns) for path in paths] == before
     assert sorted(tmp_path.iterdir()) == paths
@@ -206,18 +160,11 @@ def test_an_image_changed_during_the_work_is_not_merged_into(tmp_path: Path) -> 
     assert sorted(tmp_path.iterdir()) == paths
 
 
-def half_merged(folder: Path, image_format: str = "raw", count: int = 1) -> list[Path]:
-    paths = machine(folder, image_format, count)
-    step = killed_after(paths, COMMITTING)
-    assert step == COMMITTING
-    return paths
-
-
-@pytest.mark.parametrize("image_format", ["raw", "qcow2"])
-def test_an_image_booted_meanwhile_is_left_alone(tmp_path: Path, image_format: str) -> None:
-    paths = half_merged(tmp_path, image_format)
+@pytest.mark.parametrize("kind", ["raw", "qcow2", "vmdk"])
+def test_an_image_booted_meanwhile_is_left_alone(tmp_path: Path, kind: str) -> None:
+    paths = half_merged(tmp_path, kind)
     done = subprocess.run(
-        ["qemu-io", "-f", image_format, "-c", f"write -P 3 {AT + 5000} 512", str(paths[0])],
+        ["qemu-io", "-f", kind, "-c", f"write -P 3 {AT + 5000} 512", str(paths[0])],
         capture_output=True, check=True,
     )  # fmt: skip
     assert b"wrote" in done.stdout
@@ -226,20 +173,6 @@ def test_an_image_booted_meanwhile_is_left_alone(tmp_path: Path, image_format: s
         recover(paths)
     assert str(redolog.folder_of(paths[0])) in (caught.value.hint or "")
     assert paths[0].read_bytes() == before
-
-
-def test_any_pages_may_be_merged_already(tmp_path: Path) -> None:
-    """What a power cut leaves: some pages of the page cache on the disk, in no order."""
-    chance = random.Random(3)
-    (path,) = half_merged(tmp_path)
-    with path.open("rb+") as file:
-        for page in range(AT // 4096, (AT + LENGTH) // 4096):
-            if chance.random() < 0.5:
-                file.seek(page * 4096)
-                file.write(new(0)[page * 4096 : (page + 1) * 4096])
-    assert old(0) != path.read_bytes() != new(0)
-    assert recover([path]) is Recovered.FINISHED
-    assert path.read_bytes() == new(0)
 
 
 def test_a_machine_moved_meanwhile_is_finished_at_its_new_place(tmp_path: Path) -> None:
@@ -301,8 +234,8 @@ def test_a_folder_with_other_files_is_kept(tmp_path: Path) -> None:
 def test_a_merge_that_fails_keeps_the_log(tmp_path: Path) -> None:
     paths = machine(tmp_path, "raw", 2)
     with pytest.raises(CommitError) as caught, InPlace(open_images(paths)) as change:  # noqa: PT012
-        disks.write(change.overlays[0].path, AT, fill(0))
-        disks.write(change.overlays[1].path, AT, fill(1))
+        fill(change.overlays[0].path, 0)
+        fill(change.overlays[1].path, 1)
         list(change.lower_steps())
         for step in change.merge_steps():
             if step == "disk 0 merged":
@@ -343,17 +276,18 @@ def test_too_little_room_is_refused_with_nothing_written(small_disk: Path) -> No
     assert sorted(small_disk.iterdir()) == paths
 
 
-def test_a_disk_that_fills_up_while_merging_is_finished_later(small_disk: Path, tmp_path: Path) -> None:
-    """The overlays lie elsewhere, as after a move, so that merging alone runs out of room."""
-    data = disks.mbr(8, 8000).ljust(4 * disks.MIB, b"\0")
-    path = disks.make(tmp_path / "d0.qcow2", data, "qcow2")
+@pytest.mark.parametrize("kind", ["raw", "qcow2", "vhd", "vmdk"])
+def test_a_disk_that_fills_up_while_merging_is_finished_later(
+    small_disk: Path, tmp_path: Path, kind: str
+) -> None:
+    """The log was written elsewhere, as before a move, so that merging alone runs out of room."""
+    data = disks.mbr(8, 8000).ljust(changes.SIZE, b"\0")
+    image_format, *options = changes.KINDS[kind]
+    path = disks.make(tmp_path / f"d0.{kind}", data, image_format, *options)
     assert killed_after([path], COMMITTING) == COMMITTING
     moved = small_disk / path.name
-    moved.write_bytes(path.read_bytes())
-    folder = redolog.folder_of(moved)
-    folder.mkdir(mode=0o700)
-    for kept in redolog.folder_of(path).iterdir():
-        (folder / kept.name).write_bytes(kept.read_bytes())
+    for source in (path, redolog.folder_of(path)):
+        subprocess.run(["cp", "-a", "--sparse=always", str(source), str(small_disk)], check=True)
     ballast = small_disk / "ballast"
     free = os.statvfs(small_disk)
     ballast.write_bytes(bytes(free.f_bavail * free.f_frsize - 65536))
@@ -361,7 +295,8 @@ def test_a_disk_that_fills_up_while_merging_is_finished_later(small_disk: Path, 
         recover([moved])
     ballast.unlink()
     assert recover([moved]) is Recovered.FINISHED
-    assert contents([moved]) == [data[:AT] + fill(0) + data[AT + LENGTH :]]
+    assert contents([moved]) == [changes.changed(data, 0)]
+    assert list(small_disk.iterdir()) == [moved]
 
 
 def test_overlays_are_given_as_images(tmp_path: Path) -> None:
@@ -370,3 +305,41 @@ def test_overlays_are_given_as_images(tmp_path: Path) -> None:
         (overlay,) = change.overlays
         assert overlay == Image(redolog.folder_of(paths[0]) / "overlay-0.qcow2", "qcow2", len(old(0)))
         assert disks.guest_bytes(overlay.path, "qcow2") == old(0)
+
+
+def test_holes_of_a_raw_image_stay(tmp_path: Path) -> None:
+    path = tmp_path / "d0.raw"
+    with path.open("wb") as file:
+        file.write(disks.mbr(8, changes.SIZE // 512 - 8))
+        file.truncate(changes.SIZE)
+    with InPlace(open_images([path])) as change:
+        fill(change.overlays[0].path, 0)
+        change.commit()
+    assert path.read_bytes() == changes.changed(disks.mbr(8, changes.SIZE // 512 - 8), 0)
+    assert path.stat().st_blocks * 512 < 500_000
+
+
+def test_the_file_stays_the_same_with_its_owner_mode_and_links(tmp_path: Path) -> None:
+    (path,) = machine(tmp_path, "vhd")
+    path.chmod(0o640)
+    (tmp_path / "link").hardlink_to(path)
+    before = path.stat()
+    with InPlace(open_images([path])) as change:
+        fill(change.overlays[0].path, 0)
+        change.commit()
+    after = path.stat()
+    assert (after.st_ino, after.st_uid, after.st_gid, after.st_mode, after.st_nlink) == (
+        before.st_ino, before.st_uid, before.st_gid, before.st_mode, 2,
+    )  # fmt: skip
+    assert contents([tmp_path / "link"]) == [new(0)]
+
+
+def test_what_qemu_cannot_write_is_refused_at_once(tmp_path: Path) -> None:
+    path = disks.make(tmp_path / "d0.vmdk", old(0), "vmdk", "-o", "subformat=streamOptimized")
+    (image,) = open_images([path])
+    member = replace(image, format="raw", variety="", member="disk1.img", length=changes.SIZE)
+    for refused, words in ((image, "streamOptimized"), (member, "archive")):
+        with pytest.raises(RefusedError, match=words) as caught:
+            InPlace([refused])
+        assert "--output" in (caught.value.hint or "")
+    assert list(tmp_path.iterdir()) == [path]

@@ -26,7 +26,8 @@ def create_overlay(image: Image, path: Path, room: int = LEAST_ROOM) -> Image:
     """
     require_room(path.parent, room, "the overlay")
     try:
-        qemu.run("create", "-q", "-f", "qcow2", "-b", qemu.name(qemu.node(image)), "-F", image.format, path)
+        node = qemu.node(image)
+        qemu.run("create", "-q", "-f", "qcow2", "-b", qemu.name(node), "-F", node["driver"], path)
     except qemu.QemuImgError as error:
         raise RefusedError(
             f"{path}: no overlay of {image.name} can be made: {error}",

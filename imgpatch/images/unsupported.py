@@ -149,6 +149,12 @@ def _of_vhd(disk: vhd.Vhd) -> Iterator[Refusal]:
 def _of_vhdx(disk: vhdx.Vhdx) -> Iterator[Refusal]:
     yield _differencing(disk.variety, "R-05")
     replay = "mount and unmount it on Windows, or repair a copy: qemu-img check -r all '{path}'"
+    yield (
+        disk.sector_size != SECTOR,
+        f"its sectors have {disk.sector_size} bytes, and {SECTOR} are read",
+        ("copy the disk into a new one with sectors of 512 bytes, on the machine itself"),
+        None,
+    )
     yield disk.log_pending, "its log holds writes that are not in it yet", replay, None
 
 

@@ -29,7 +29,7 @@ _OBSTACLES: Mapping[Obstacle, tuple[str, str, str]] = {
     Obstacle.SE_SPARSE: ("it is in SEsparse format, a delta of vSphere's", _EXPORT, "R-06"),
     Obstacle.COWD: ("it is in ESX's own sparse format (COWD)", _EXPORT, "R-02"),
     Obstacle.RAW_DEVICE: ("it stands for a device of another machine", _EXPORT, "R-07"),
-    Obstacle.ENCRYPTED: ("it is encrypted by VMware", "decrypt the machine first and export it again", "R-02"),
+    Obstacle.ENCRYPTED: ("it is encrypted by VMware", "decrypt the machine, and export it again", "R-02"),
     Obstacle.SPLIT: ("its disk lies in several files", _EXPORT, "R-02"),
     Obstacle.FLAT: (
         "it is only a descriptor, and no file but those that are named is opened",

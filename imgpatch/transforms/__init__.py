@@ -34,18 +34,14 @@ from imgpatch.transforms import (
     wicked,
 )
 from imgpatch.transforms.windows import (
-    advice,
     answer_file,
-    boot_drivers,
     boot_menu,
     boot_mode,
-    class_filters,
     drivers,
     ems,
-    storage_drivers,
+    system_hive,
 )
 from imgpatch.transforms.windows import fallback_loader as windows_fallback_loader
-from imgpatch.transforms.windows import network as windows_network
 
 TRANSFORMS: tuple[Transform, ...] = (
     crypttab,
@@ -74,11 +70,7 @@ TRANSFORMS: tuple[Transform, ...] = (
     grub,
     fallback_loader,
     ssm_agent,
-    boot_drivers,
-    class_filters,  # after it: a driver that was disabled may be needed now
-    windows_network,
-    advice,
-    storage_drivers,
+    system_hive,
     drivers,
     ems,
     answer_file,

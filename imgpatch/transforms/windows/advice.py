@@ -10,10 +10,8 @@ from collections.abc import Iterator
 
 from imgpatch.formats.registry import Key, Type, Value
 from imgpatch.guest import Guest
-from imgpatch.inspection import Inspection
 from imgpatch.inspection.windows import Windows, control_sets
-from imgpatch.inspection.windows.hives import open_hive
-from imgpatch.plan import Context, Edit, Note, NoteKind, Reason
+from imgpatch.plan import Context, Note, NoteKind, Reason
 from imgpatch.transforms.windows.hive_draft import HiveDraft, wide
 
 REMOTE_DESKTOP, CLOCK = "R-87", "R-93"
@@ -29,11 +27,7 @@ OLD_PORT = "3389:TCP:*:Enabled:@xpsp2res.dll,-22009"
 MANUAL, DISABLED = 3, 4
 
 
-def applies(inspection: Inspection) -> bool:
-    return inspection.windows is not None
-
-
-def edits(guest: Guest, context: Context) -> Iterator[Edit | Note]:
+def ask(draft: HiveDraft, guest: Guest, context: Context) -> Iterator[Note]:  # noqa: ARG001
     windows = context.inspection.windows
     assert windows is not None
     wanted = context.choices.advice
@@ -43,7 +37,6 @@ def edits(guest: Guest, context: Context) -> Iterator[Edit | Note]:
         yield Note(NoteKind.WARNING, "M-12", text)
     if not wanted:
         return
-    draft = HiveDraft(open_hive(guest, "SYSTEM", force=context.choices.force_dirty_hives))
     for name in control_sets(draft.root):
         control = draft.root.at(name)
         if control is not None and "rdp" in wanted:
@@ -55,7 +48,6 @@ def edits(guest: Guest, context: Context) -> Iterator[Edit | Note]:
             known = None if key is None else key.value(value.name)
             if known is None or known.number != 1:
                 draft.set_value(f"{name}\\{TIME_ZONE}", value, Reason(CLOCK, text))
-    yield from draft.edits()
 
 
 def _said(windows: Windows, wanted: frozenset[str]) -> Iterator[Note]:

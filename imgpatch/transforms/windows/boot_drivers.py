@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 from imgpatch.formats.registry import Key, Type, Value
 from imgpatch.guest import Guest
-from imgpatch.inspection import Inspection
 from imgpatch.inspection.windows import Windows, control_sets
 from imgpatch.inspection.windows.boot_drivers import (
     BOOT_START,
@@ -22,8 +21,7 @@ from imgpatch.inspection.windows.boot_drivers import (
     Need,
     read_service,
 )
-from imgpatch.inspection.windows.hives import open_hive
-from imgpatch.plan import Context, Edit, Note, NoteKind, Reason
+from imgpatch.plan import Context, Note, NoteKind, Reason
 from imgpatch.target import Family
 from imgpatch.transforms.windows import storage_drivers
 from imgpatch.transforms.windows.hive_draft import HiveDraft, wide
@@ -76,20 +74,14 @@ PROCESSORS = ("intelppm", "processor", "amdk6", "amdk7", "amdk8", "p3", "crusoe"
 """Stop Windows Server 2003 and XP on a processor of another maker (Microsoft KB 953356, of intelppm)."""
 
 
-def applies(inspection: Inspection) -> bool:
-    return inspection.windows is not None
-
-
-def edits(guest: Guest, context: Context) -> Iterator[Edit | Note]:
+def ask(draft: HiveDraft, guest: Guest, context: Context) -> Iterator[Note]:
     windows = context.inspection.windows
     assert windows is not None
-    draft = HiveDraft(open_hive(guest, "SYSTEM", force=context.choices.force_dirty_hives))
     notes: list[Note] = []
     for name in control_sets(draft.root):
         control = draft.root.at(name)
         if control is not None:
             _control_set(draft, control, guest, windows, notes)
-    yield from draft.edits()
     yield from dict.fromkeys(notes)
     yield from _missing(guest, context, windows)
 

@@ -7,15 +7,13 @@ classes it has devices of, and EC2's IDE controller may be of another. Filters t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 from imgpatch.formats.registry import Key, Type, Value
 from imgpatch.guest import Guest
-from imgpatch.inspection import Inspection
-from imgpatch.inspection.windows import Windows, control_sets
+from imgpatch.inspection.windows import control_sets
 from imgpatch.inspection.windows.boot_drivers import DISABLED, SERVICES, read_service
-from imgpatch.inspection.windows.hives import open_hive
-from imgpatch.plan import Context, Edit, Note, Reason
+from imgpatch.plan import Context, Note, Reason
 from imgpatch.transforms.windows.hive_draft import HiveDraft, wide_list
 
 RULE = "M-13"
@@ -29,44 +27,40 @@ CLASSES = {
 VALUES = ("UpperFilters", "LowerFilters")
 
 
-def applies(inspection: Inspection) -> bool:
-    return inspection.windows is not None
-
-
-def edits(guest: Guest, context: Context) -> Iterator[Edit | Note]:
+def ask(draft: HiveDraft, guest: Guest, context: Context) -> tuple[Note, ...]:
     windows = context.inspection.windows
     assert windows is not None
-    draft = HiveDraft(open_hive(guest, "SYSTEM", force=context.choices.force_dirty_hives))
     for name in control_sets(draft.root):
-        control = draft.root.at(name)
-        classes = None if control is None else control.at("Control\\Class")
+        classes = draft.root.at(f"{name}\\Control\\Class")
+        drivers = _Drivers(draft, f"{name}\\{SERVICES}", guest, windows.folder)
         for guid in CLASSES if classes is not None else ():
-            assert control is not None
             assert classes is not None
             key = classes.at(guid)
             for value in VALUES if key is not None else ():
                 assert key is not None
-                _filters(draft, key, value, _Drivers(control, guest, windows), CLASSES[guid])
-    yield from draft.edits()
+                _filters(draft, key, value, drivers, CLASSES[guid])
+    return ()
 
 
+@dataclass(frozen=True, slots=True)
 class _Drivers:
-    """Why a driver of a control set cannot be loaded."""
+    """Those of a control set, as they will be."""
 
-    def __init__(self, control: Key, guest: Guest, windows: Windows) -> None:
-        self._services = control.at(SERVICES)
-        self._guest = guest
-        self._folder = windows.folder
+    draft: HiveDraft
+    services: str
+    guest: Guest
+    folder: str
 
     def fault(self, name: str) -> str | None:
-        """None: it can be loaded."""
-        key = None if self._services is None else self._services.subkeys.get(name.lower())
-        if key is None:
+        """Why one cannot be loaded; None: it can."""
+        where = f"{self.services}\\{name}"
+        key, start = self.draft.root.at(where), self.draft.value(where, "Start")
+        if key is None and start is None:
             return "is not installed"
-        service = read_service(key, self._guest, self._folder)
-        if service.start == DISABLED:
+        if start is not None and start.number == DISABLED:
             return "is disabled"
-        return "has no file" if service.present is False else None
+        missing = key is not None and read_service(key, self.guest, self.folder).present is False
+        return "has no file" if missing else None
 
 
 def _filters(draft: HiveDraft, key: Key, name: str, drivers: _Drivers, of: str) -> None:

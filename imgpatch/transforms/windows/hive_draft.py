@@ -27,6 +27,14 @@ class HiveDraft:
     def root(self) -> Key:
         return self.hive.root
 
+    def value(self, path: str, name: str) -> Value | None:
+        """As it will be."""
+        for edit in reversed(self.wanted):
+            if isinstance(edit, SetValue) and _same(edit.path, path) and _same(edit.value.name, name):
+                return edit.value
+        key = self.root.at(path)
+        return None if key is None else key.value(name)
+
     def set_number(self, key: Key, name: str, number: int, reason: Reason) -> None:
         value = key.value(name)
         if value is None or value.number != number or value.type in _TEXTS:
@@ -81,6 +89,10 @@ class HiveDraft:
         for log in self.hive.logs:
             text = "the hive has all that this log holds, and Windows must not replay it over the changes"
             yield Edit(log, b"", (Reason(OWN_RULE, text),))
+
+
+def _same(one: str, other: str) -> bool:
+    return one.lower() == other.lower()
 
 
 def wide(text: str) -> bytes:

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 from imgpatch.formats.registry import Key, Type, Value
 from imgpatch.guest import Guest
-from imgpatch.inspection import Inspection
 from imgpatch.inspection.windows import control_sets
 from imgpatch.inspection.windows.addresses import (
     NAME_SERVERS,
@@ -19,8 +18,7 @@ from imgpatch.inspection.windows.addresses import (
     read_interfaces,
     texts,
 )
-from imgpatch.inspection.windows.hives import open_hive
-from imgpatch.plan import Context, Edit, Note, NoteKind, Reason
+from imgpatch.plan import Context, Note, NoteKind, Reason
 from imgpatch.transforms.windows.hive_draft import HiveDraft, wide_list
 
 RULE = "M-07"
@@ -43,14 +41,9 @@ NEEDED = ("Tcpip", "AFD", "NetBT", "NSI", "nsiproxy")
 AUTOMATIC, DISABLED = 2, 4
 
 
-def applies(inspection: Inspection) -> bool:
-    return inspection.windows is not None
-
-
-def edits(guest: Guest, context: Context) -> Iterator[Edit | Note]:
+def ask(draft: HiveDraft, guest: Guest, context: Context) -> Iterator[Note]:  # noqa: ARG001
     windows = context.inspection.windows
     assert windows is not None
-    draft = HiveDraft(open_hive(guest, "SYSTEM", force=context.choices.force_dirty_hives))
     nt5 = windows.release.version < (6, 0)
     notes: list[Note] = []
     for name in control_sets(draft.root):
@@ -62,7 +55,6 @@ def edits(guest: Guest, context: Context) -> Iterator[Edit | Note]:
         _old_copies(draft, control, nt5=nt5)
         _kept_beside(draft, control)
         notes += _services(draft, control)
-    yield from draft.edits()
     yield from dict.fromkeys(notes)
 
 

@@ -16,7 +16,6 @@ from imgpatch.errors import FormatError
 from imgpatch.formats import pe
 from imgpatch.formats.registry import Key, Type, Value
 from imgpatch.guest import Guest
-from imgpatch.inspection import Inspection
 from imgpatch.inspection.windows import Windows, control_sets
 from imgpatch.inspection.windows.boot_drivers import BOOT_START, CRITICAL_DEVICES, SERVICES, Need
 from imgpatch.inspection.windows.hives import open_hive
@@ -45,23 +44,15 @@ _VERSION = bytes.fromhex("00ff090000000000")
 _DEVICE_ID = bytes.fromhex("01ff0000")
 
 
-def applies(inspection: Inspection) -> bool:
-    return inspection.windows is not None
-
-
-def edits(guest: Guest, context: Context) -> Iterator[Edit | Note]:
+def ask(draft: HiveDraft, guest: Guest, context: Context) -> Iterator[Edit | Note]:
     windows = context.inspection.windows
     assert windows is not None
-    if not context.choices.drivers:
-        return
     driver = supplied(guest, context)
     if driver is not None:
         text = f"{driver.service} of {driver.inf}: the driver of EC2's NVMe disks, which Windows starts from"
         reason = Reason(RULE, text)
         yield Edit(f"{windows.folder}/System32/drivers/{driver.file}", driver.data, (reason,))
-        draft = HiveDraft(open_hive(guest, "SYSTEM", force=context.choices.force_dirty_hives))
         _bind(draft, driver, windows)
-        yield from draft.edits()
     for path, data in context.choices.drivers:
         if path.lower().endswith(".inf") and device_class(data).lower() in STORAGE_CLASSES:
             yield _said(path, guest, context, driver)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 
 from fixtures import hives, windows
 from imgpatch import edition
 from imgpatch.formats import registry
 from imgpatch.guest import Guest
-from imgpatch.inspection import inspect
-from imgpatch.plan import Choices, Context, Plan, Transform, make_plan, planned
+from imgpatch.inspection import Inspection, inspect
+from imgpatch.plan import Choices, Context, Edit, Note, Plan, Transform, make_plan, planned
 from imgpatch.target import EC2
 from imgpatch.transforms import TRANSFORMS
+from imgpatch.transforms.windows import system_hive
 
 Changed = Mapping[str, bytes | None]
 
@@ -34,13 +36,32 @@ def system_path(name: str) -> str:
     return next(path for path in windows.files(row) if path.lower().endswith("/system32/config/system"))
 
 
+@dataclass(frozen=True)
+class Alone:
+    """What one part asks of the SYSTEM hive, by itself."""
+
+    part: system_hive.Part
+    __name__: str = "alone"
+
+    def applies(self, inspection: Inspection) -> bool:
+        return system_hive.applies(inspection)
+
+    def edits(self, guest: Guest, context: Context) -> Iterator[Edit | Note]:
+        return system_hive.asked_by((self.part,), guest, context)
+
+
 def plan(
-    machine: Guest, *transforms: Transform, choices: Choices | None = None, edition_name: str = edition.NEWEST
+    machine: Guest,
+    *transforms: Transform | system_hive.Part,
+    choices: Choices | None = None,
+    edition_name: str = edition.NEWEST,
 ) -> Plan:
     """By these transforms alone, or by all."""
     chosen = choices or Choices()
     found = inspect(machine, EC2, force_dirty_hives=chosen.force_dirty_hives)
-    return make_plan(machine, transforms or TRANSFORMS, Context(edition.load(edition_name), found, chosen))
+    asked = [Alone(one) if one in system_hive.PARTS else one for one in transforms]
+    context = Context(edition.load(edition_name), found, chosen)
+    return make_plan(machine, asked or TRANSFORMS, context)  # type: ignore[arg-type]
 
 
 def after(machine: Guest, made: Plan) -> Guest:

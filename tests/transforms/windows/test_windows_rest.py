@@ -190,6 +190,15 @@ def test_filters(lines: str, wanted: tuple[str, ...] | None) -> None:
     assert any("gone" in reason.text for change in made.changes for reason in change.reasons)
 
 
+@pytest.mark.parametrize("start", [3, 4])
+def test_a_filter_whose_driver_another_part_enables_stays(start: int) -> None:
+    text = f'[{DISKS}]\n"LowerFilters"=multi:"atapi"\n[ControlSet001\\Services\\atapi]\n"Start"=dword:{start}'
+    machine = guest("2019", text)
+    root = system("2019", machine, plan(machine))
+    assert value(root, DISKS, "LowerFilters") == ("atapi",)
+    assert value(root, "ControlSet001\\Services\\atapi", "Start") == 0
+
+
 # --- UEFI and boot modes
 
 

@@ -62,9 +62,8 @@ class Row:
 
     def words(self, values: Mapping[str, str]) -> str:
         """The status message as the service prints it, with the values in their places."""
-        best = next(
-            (t for t in (*self.seen, self.text) if set(_PLACE.findall(t)) <= values.keys()), self.text
-        )
+        texts = (*self.seen, self.text, *self.also)
+        best = next((t for t in texts if set(_PLACE.findall(t)) <= values.keys()), self.text)
         return _PLACE.sub(lambda place: values.get(place[1], place[0]), best)
 
 

@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 
 import click
 
+from imgpatch import checking, importing, operations, options, reference
 from imgpatch import edition as editions
-from imgpatch import importing, operations, options, reference
 from imgpatch.checks import predicted
 from imgpatch.errors import ImgpatchError, UsageError
 from imgpatch.images import doctor as doctors
@@ -117,6 +117,7 @@ def preview(
 @edition_option
 @matrix_option
 @click.option("--after", is_flag=True, help="Check the machine as apply would leave it.")
+@options.operation_option
 @options.form_option("text")
 @click.option("--json", "form", flag_value="json", help="One JSON document on stdout.")
 @click.pass_obj
@@ -127,11 +128,13 @@ def check(
     edition_name: str,
     matrix: Path | None,
     after: bool,
+    operation: str,
     form: str,
 ) -> int:
     """Predict whether the import would fail, and with which words; exit 1 where it would."""
     edition = options.load_edition(edition_name, matrix)
-    result = operations.check_images(images, edition, progress, after=after)
+    predicted_of = options.OPERATIONS[operation]
+    result = checking.check_images(images, edition, progress, after=after, operation=predicted_of)
     progress.close()
     if form == "json":
         _print_json(verdict.verdict_document(result))

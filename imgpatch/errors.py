@@ -3,6 +3,7 @@
 ImgpatchError
 ├── UsageError         2   what was asked for makes no sense
 ├── RefusedError       3   stopped before anything was written
+│   ├── DamagedError       a disk file is not whole
 │   ├── FormatError        a file is outside its format where that matters
 │   ├── UnsupportedGuestError
 │   └── StalePlanError
@@ -35,6 +36,10 @@ class RefusedError(ImgpatchError):
     """Stopped before anything was written."""
 
     exit_code = 3
+
+
+class DamagedError(RefusedError):
+    """A disk file is cut short, or is not what its own tables or its manifest say."""
 
 
 class FormatError(RefusedError):

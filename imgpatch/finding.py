@@ -58,21 +58,59 @@ class Finding:
         return self.path if self.path is None or self.line is None else f"{self.path}:{self.line}"
 
 
+class Operation(StrEnum):
+    """The call of the service that is predicted, as the documents name it."""
+
+    IMAGE = "ImportImage"
+    SNAPSHOT = "ImportSnapshot"
+    """It takes each disk as it is and never looks at what is on it."""
+    INSTANCE = "ImportInstance"
+    """The older call, of the EC2 CLI: one disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """An OVA, besides the disks in it.
+
+    Attributes:
+        name: as the user gave it.
+        file_size: bytes of the file.
+        drives: the CD-ROM and floppy drives with something in them, as people call them.
+    """
+
+    name: str
+    file_size: int = 0
+    drives: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Container:
     """What is known of one disk file.
 
     Attributes:
-        name: as the user gave it.
-        format: as qemu names it.
-        size: bytes of the disk.
-        file_size: bytes of the file.
+        name: as the user gave it; with the name of the disk where it is one of an OVA.
+        format: as qemu names it; of a file that cannot be opened what people call it.
+        size: bytes of the disk; 0 of a file that cannot be opened.
+        file_size: bytes of it in the file.
+        variety: of the format: `streamOptimized`, `dynamic`; empty where it has none.
+        maker: the program that wrote it, where that is known.
+        damage: what cannot be read of it; empty where all can, or nobody looked.
+        archive: the OVA that it is in.
     """
 
     name: str
     format: str
     size: int
     file_size: int = 0
+    variety: str = ""
+    maker: str = ""
+    damage: str = ""
+    archive: Archive | None = None
+
+    @property
+    def file(self) -> str:
+        """The file that holds it, as the user gave it."""
+        return self.name if self.archive is None else self.archive.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +120,7 @@ class Machine:
     Attributes:
         containers: none where the guest does not come from disk files.
         space: mount point -> free room, of what was asked for.
+        operation: what is predicted.
     """
 
     guest: Guest
@@ -89,6 +128,7 @@ class Machine:
     edition: Edition
     containers: tuple[Container, ...] = ()
     space: Mapping[str, Space] = field(default_factory=dict)
+    operation: Operation = Operation.IMAGE
 
     @property
     def storage(self) -> Storage:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from imgpatch import import_request, operations, options
+from imgpatch import checking, import_request, operations, options
 from imgpatch.checks import asked, predicted
 from imgpatch.errors import UsageError
 from imgpatch.import_request import AskedDisk, ImportRequest
@@ -98,7 +98,7 @@ def import_image(
         )
     for name in (name for name, value in ignored.items() if value is not None):
         click.echo(f"--{name.replace('_', '-')} is ignored: {IGNORED[name]}", err=True)
-    found = operations.check_images(paths, edition, progress)
+    found = checking.check_images(paths, edition, progress)
     result = replace(found, findings=asked.findings(request, found))
     fails = predicted(result.findings) is not None
     written: tuple[Path, ...] = ()
@@ -112,7 +112,7 @@ def import_image(
     return EXIT_FAILS if fails else 0
 
 
-def _show(result: operations.Checked, request: ImportRequest, form: str) -> None:
+def _show(result: checking.Checked, request: ImportRequest, form: str) -> None:
     if form == "text":
         click.echo(verdict.render_verdict(result, colour=options.colour()), nl=False)
     elif form == "json":

@@ -12,13 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imgpatch import checks
 from imgpatch import commit as commits
-from imgpatch.checks import opening as opening_check
 from imgpatch.edition import Edition
-from imgpatch.errors import RefusedError, StalePlanError, UsageError
-from imgpatch.finding import Container, Finding, Machine
-from imgpatch.images import locks, probe, redolog
+from imgpatch.errors import StalePlanError, UsageError
+from imgpatch.images import locks
 from imgpatch.images.appliance import Drive, Settings
 from imgpatch.images.container import open_images
 from imgpatch.images.disk import Image
@@ -26,12 +23,12 @@ from imgpatch.images.durable import work_folder
 from imgpatch.images.inplace import InPlace, Recovered, recover
 from imgpatch.images.overlay import create_overlay
 from imgpatch.images.publish import check_output, publish_outputs
+from imgpatch.images.reading import appliance_settings, reading, refuse_half_merged
 from imgpatch.images.session import Session, open_session
 from imgpatch.images.windows_volumes import SHUT_DOWN, Opening
 from imgpatch.inspection import Inspection, inspect
-from imgpatch.inspection.windows.hives import VOLUME
 from imgpatch.manifest import Manifest
-from imgpatch.plan import Choices, Context, Plan, make_plan, planned
+from imgpatch.plan import Choices, Context, Plan, make_plan
 from imgpatch.progress import Progress
 from imgpatch.storage import Storage
 from imgpatch.target import EC2
@@ -64,25 +61,6 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """What an import would come upon.
-
-    Attributes:
-        findings: the most decisive first.
-        containers: the disk files as the service would get them.
-        inspection: None where the machine could not be opened: then nothing behind that was looked at.
-        storage: likewise.
-    """
-
-    findings: tuple[Finding, ...]
-    edition: Edition
-    containers: tuple[Container, ...]
-    inspection: Inspection | None
-    messages: tuple[str, ...]
-    storage: Storage | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Reverted:
     manifest: Manifest
     written: tuple[Path, ...]
@@ -100,7 +78,7 @@ def inspect_images(
     paths: Sequence[Path], progress: Progress, *, force_dirty_hives: bool = False
 ) -> Inspected:
     """Opens a machine read-only and says what is in it; a hibernated Windows too."""
-    with _reading(paths, progress, Opening(look=True)) as (images, session):
+    with reading(paths, progress, Opening(look=True)) as (images, session):
         progress.step("inspecting")
         inspection = inspect(session.guest, EC2, force_dirty_hives=force_dirty_hives)
         return Inspected(images, session.guest.storage, inspection, session.messages)
@@ -114,56 +92,9 @@ def preview_images(
     opening: Opening = SHUT_DOWN,
 ) -> Planned:
     """Opens a machine read-only and makes the plan that `apply_images` would carry out."""
-    with _reading(paths, progress, opening) as (_, session):
+    with reading(paths, progress, opening) as (_, session):
         plan = _plan(session, edition, choices, progress)
         return Planned(plan, session.messages)
-
-
-def check_images(
-    paths: Sequence[Path],
-    edition: Edition,
-    progress: Progress,
-    *,
-    after: bool = False,
-    choices: Choices | None = None,
-) -> Checked:
-    """Opens a machine read-only and predicts what its import would fail with.
-
-    Args:
-        paths: the disks of the machine, in order.
-        edition: of the documents, perhaps with a table of the user's own.
-        progress: told each step.
-        after: check the machine as `apply_images` with these choices would leave it.
-        choices: what the user decided; of use with `after`.
-
-    Raises:
-        RefusedError: it cannot be opened, for a reason that is none of the service's.
-    """
-    try:
-        with _reading(paths, progress, SHUT_DOWN if after else Opening(look=True)) as (images, session):
-            guest = session.guest
-            if after:
-                plan = _plan(session, edition, choices or Choices(), progress)
-                guest = planned(guest, {change.path: change.after for change in plan.changes})
-            progress.step("checking")
-            inspection = inspect(guest, EC2)
-            root = VOLUME if inspection.windows is not None else "/"
-            space = {"/": session.files.space(root)}
-            containers = tuple(map(_container, images))
-            findings = checks.run(Machine(guest, inspection, edition, containers, space))
-            appliance = session.appliance
-            progress.step(
-                f"{appliance.calls} calls of the appliance, {appliance.received >> 10} KiB of files read"
-            )
-            return Checked(findings, edition, containers, inspection, session.messages, guest.storage)
-    except RefusedError as error:
-        finding = opening_check.finding(error)
-        if finding is None:
-            raise
-        containers = ()
-        with contextlib.suppress(RefusedError):
-            containers = tuple(map(_container, open_images(paths)))
-        return Checked((finding,), edition, containers, None, ())
 
 
 def apply_images(
@@ -231,47 +162,11 @@ def recover_images(paths: Sequence[Path]) -> Recovered | None:
     return recover(paths)
 
 
-def _refuse_half_merged(paths: Sequence[Path]) -> None:
-    """A change that was discarded does no harm to reading; one that was half merged must be finished."""
-    for path in paths:
-        folder = redolog.find(path.resolve())
-        left = None if folder is None else redolog.load(folder)
-        if left is not None and left.state is redolog.State.COMMITTING:
-            raise RefusedError(
-                f"{path}: a change in place was killed while it was merged into the image",
-                hint=f"finish it first: imgpatch recover {path}",
-            )
-
-
-def _container(image: Image) -> Container:
-    return Container(str(image.path), image.format, image.size, image.path.stat().st_size)
-
-
 def _plan(session: Session, edition: Edition, choices: Choices, progress: Progress) -> Plan:
     progress.step("inspecting")
     inspection = inspect(session.guest, EC2, force_dirty_hives=choices.force_dirty_hives)
     progress.step("planning")
     return make_plan(session.guest, TRANSFORMS, Context(edition, inspection, choices))
-
-
-def _settings(progress: Progress) -> Settings:
-    progress.step("probing this machine")
-    return probe.appliance_settings(probe.probe())
-
-
-@contextlib.contextmanager
-def _reading(
-    paths: Sequence[Path], progress: Progress, opening: Opening
-) -> Iterator[tuple[tuple[Image, ...], Session]]:
-    progress.step("looking at the disk files")
-    _refuse_half_merged(paths)
-    images = open_images(paths)
-    drives = [Drive(image.path, image.format, writable=False) for image in images]
-    with locks.hold([image.path for image in images], writing=False):
-        settings = _settings(progress)
-        progress.step("launching the appliance")
-        with open_session(drives, [image.size for image in images], settings, progress, opening) as session:
-            yield images, session
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +203,7 @@ def _writing(
         if recovered is not None:
             log.warning("a run that was killed has been %s", recovered)
     else:
-        _refuse_half_merged(paths)
+        refuse_half_merged(paths)
     images = open_images(paths)
     with (
         _in_place(images, progress, opening)
@@ -327,7 +222,7 @@ def _in_place(images: Sequence[Image], progress: Progress, opening: Opening) -> 
             change.commit(progress.fraction)
             return tuple(image.path for image in images)
 
-        yield _Writing(change.overlays, _settings(progress), publish, progress, opening)
+        yield _Writing(change.overlays, appliance_settings(progress), publish, progress, opening)
 
 
 @contextlib.contextmanager
@@ -355,4 +250,4 @@ def _to_outputs(
             publish_outputs(disks, progress=progress.fraction)
             return tuple(targets)
 
-        yield _Writing(overlays, _settings(progress), publish, progress, opening)
+        yield _Writing(overlays, appliance_settings(progress), publish, progress, opening)

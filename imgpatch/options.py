@@ -13,6 +13,7 @@ import click
 
 from imgpatch import edition as editions
 from imgpatch.errors import UsageError
+from imgpatch.finding import Operation
 from imgpatch.plan import Choices, Package
 
 ADVICE = frozenset({"rdp", "utc"})
@@ -113,6 +114,20 @@ def opening_options(command: Command) -> Command:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+OPERATIONS = {
+    "import-image": Operation.IMAGE,
+    "import-snapshot": Operation.SNAPSHOT,
+    "import-instance": Operation.INSTANCE,
+}
+operation_option = click.option(
+    "--operation",
+    type=click.Choice(list(OPERATIONS)),
+    default="import-image",
+    show_default=True,
+    help="The call that is predicted. import-snapshot looks at the disk files alone; import-instance is old.",
+)
 
 
 def form_option(default: str) -> Callable[[Command], Command]:

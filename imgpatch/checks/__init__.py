@@ -6,12 +6,14 @@ one GRUB configuration, its default kernel, that kernel against the list, its in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 
 from imgpatch.checks import (
     boot_drivers,
     boot_firmware,
     btrfs_subvolumes,
+    containers,
     custom_kernel,
     default_kernel,
     dhcp_client,
@@ -38,9 +40,11 @@ from imgpatch.checks import (
     windows_release,
     windows_settings,
 )
-from imgpatch.finding import Check, Finding, Machine, Severity
+from imgpatch.edition import Edition
+from imgpatch.finding import Check, Container, Finding, Machine, Operation, Severity
 
 CHECKS: tuple[Check, ...] = (
+    containers,
     disk_files,
     partition_table,
     volume_groups,
@@ -74,9 +78,21 @@ CHECKS: tuple[Check, ...] = (
 
 def run(machine: Machine, checks: Sequence[Check] = CHECKS) -> tuple[Finding, ...]:
     """Everything that is found, the most decisive first; of one severity in the order of the service."""
-    found = [f for check in checks if check.applies(machine.inspection) for f in check.findings(machine)]
+    return in_order(
+        f for check in checks if check.applies(machine.inspection) for f in check.findings(machine)
+    )
+
+
+def of_files(files: Sequence[Container], edition: Edition, operation: Operation) -> tuple[Finding, ...]:
+    """What disk files alone show, in the same order."""
+    found = (containers.of_files(files, edition, operation), disk_files.of_files(files, edition, operation))
+    return in_order(itertools.chain(*found))
+
+
+def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The most decisive first; those of one severity stay as they come."""
     order = list(Severity)
-    return tuple(sorted(found, key=lambda finding: order.index(finding.severity)))
+    return tuple(sorted(findings, key=lambda finding: order.index(finding.severity)))
 
 
 def predicted(findings: Sequence[Finding]) -> Finding | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from imgpatch.checks import in_order
 from imgpatch.finding import Container, Finding, Severity
 from imgpatch.import_request import ARCHITECTURES, AskedDisk, ImportRequest, System
 from imgpatch.inspection import ESP_TYPES, Inspection
@@ -15,7 +16,15 @@ from imgpatch.storage import Storage
 
 RULE = "M-24"
 SERVER_BYOL = "RunInstances:0800"
-_QEMU = {"RAW": "raw", "VMDK": "vmdk", "VHD": "vpc", "VHDX": "vhdx"}
+_DECLARED = {
+    "RAW": {"raw"},
+    "VMDK": {"vmdk"},
+    "VHD": {"vpc", "vhdx"},
+    "VHDX": {"vhdx"},
+    "OVA": {"ova"},
+}
+"""What may be declared so; that a VHDX was taken as a VHD was seen."""
+
 _DECLARE = "declare the format that the file has, or convert the file: qemu-img convert -O raw"
 
 
@@ -33,27 +42,40 @@ class Checked(Protocol):
 
 
 def findings(request: ImportRequest, checked: Checked) -> tuple[Finding, ...]:
-    """All there is, the most decisive first: a wrong format stops the import before all else."""
-    found = [*_formats(request, checked), *checked.findings, *_parameters(request, checked)]
-    order = list(Severity)
-    return tuple(sorted(found, key=lambda finding: order.index(finding.severity)))
+    """All there is, the most decisive first: a wrong format stops the import before all else.
+
+    Of a file that is not what it was declared to be nothing more is said for its format.
+    """
+    wrong = tuple(_formats(request, checked))
+    files = {finding.path for finding in wrong}
+    kept = [f for f in checked.findings if f.error not in ("E-01", "A05") or f.path not in files]
+    return in_order((*wrong, *kept, *_parameters(request, checked)))
+
+
+def by_file(containers: Sequence[Container]) -> tuple[tuple[Container, ...], ...]:
+    """The disks of each file that was given, in order: an OVA may hold several."""
+    groups: dict[str, list[Container]] = {}
+    for container in containers:
+        groups.setdefault(container.file, []).append(container)
+    return tuple(map(tuple, groups.values()))
 
 
 def _formats(request: ImportRequest, checked: Checked) -> Iterator[Finding]:
-    for disk, container in zip(request.disks, checked.containers, strict=False):
-        if disk.format is not None and _QEMU.get(disk.format) != container.format:
-            yield _format(disk, container)
+    for disk, group in zip(request.disks, by_file(checked.containers), strict=False):
+        kind = group[0].format if group[0].archive is None else "ova"
+        if disk.format is not None and kind not in _DECLARED[disk.format]:
+            yield _format(disk, kind, group[0].file)
 
 
-def _format(disk: AskedDisk, container: Container) -> Finding:
+def _format(disk: AskedDisk, kind: str, path: str) -> Finding:
     """A file that is no raw disk but is taken for one begins with no partition table."""
     return Finding(
         "R-01",
         Severity.FAILS,
-        f"the file is {container.format}, and it was declared {disk.format}",
+        f"the file is {kind}, and it was declared {disk.format}",
         _DECLARE,
         error="A19" if disk.format == "RAW" else "A05",
-        path=container.name,
+        path=path,
     )
 
 

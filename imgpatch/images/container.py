@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from imgpatch.errors import FormatError, RefusedError, UsageError
+from imgpatch.errors import DamagedError, FormatError, RefusedError, UsageError
 from imgpatch.images import ova, qcow2, vdi, vhd, vhdx, vmdk
 from imgpatch.images.disk import SECTOR, Disk, FileDisk, Image, open_file
 from imgpatch.images.locks import refuse_used_by_qemu
@@ -174,9 +174,14 @@ def _named(name: str, kind: str) -> Iterator[None]:
         yield
     except RefusedError as error:
         damaged = isinstance(error, FormatError) and error.hint is None
-        what = f"a damaged or truncated {kind} image: {error}" if damaged else str(error)
-        rule = "R-09" if damaged and error.rule is None and kind in _OF_THE_SERVICE else error.rule
-        raise RefusedError(f"{name}: {what}", hint=error.hint or GET_AGAIN, rule=rule) from error
+        told = str(error).removeprefix(f"{name}: ")
+        what = f"a damaged or truncated {kind} image: {told}" if damaged else told
+        broken = isinstance(error, DamagedError) or (
+            damaged and error.rule is None and kind in _OF_THE_SERVICE
+        )
+        sort = DamagedError if broken else RefusedError
+        rule = "R-09" if broken else error.rule
+        raise sort(f"{name}: {what}", hint=error.hint or GET_AGAIN, rule=rule) from error
 
 
 def _look_raw(image: Image, file: Disk) -> tuple[Image, str | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-from imgpatch.errors import FormatError, RefusedError
+from imgpatch.errors import DamagedError, FormatError, RefusedError
 from imgpatch.formats import ova_manifest, ovf, tar
 from imgpatch.formats.ova_manifest import Manifest
 from imgpatch.formats.ovf import Appliance
@@ -75,10 +75,11 @@ class Ova:
             found = _digests(self.content(members[name]), wanted, meter)
             for entry in self.manifest.sums:
                 if entry.name == name and found[entry.algorithm] != entry.digest:
-                    raise RefusedError(
+                    raise DamagedError(
                         f"{name} in the OVA adds up to {entry.algorithm} {found[entry.algorithm]}, "
                         f"and its manifest says {entry.digest}",
                         hint=_GET_AGAIN,
+                        rule="R-09",
                     )
         return tuple(self._not_summed(self.manifest, members))
 
@@ -98,7 +99,9 @@ class Ova:
         if len(top) != 1:
             names = ", ".join(member.name for member in found[:10]) or "none"
             raise FormatError(
-                f"exactly one .ovf was wanted at the top of the archive, and found: {names}", hint=_PACK_AGAIN
+                f"exactly one .ovf was wanted at the top of the archive, and found: {names}",
+                hint=_PACK_AGAIN,
+                rule="R-01",
             )
         return self._plain(top[0].name, MAX_BYTES)
 

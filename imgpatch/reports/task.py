@@ -8,15 +8,19 @@ is made of the disk files' names and sizes, and there is no image.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from typing import Any
 
 from imgpatch.checks import predicted
+from imgpatch.checks.asked import by_file
 from imgpatch.finding import Container
 from imgpatch.import_request import AskedDisk, ImportRequest
 from imgpatch.reports.document import plain
 from imgpatch.reports.verdict import Checked, words
 
-IN_CONTAINER = frozenset({"E-01", "E-03", "E-04", "E-09", "E-10", "E-12", "A05", "A10", "A11", "A19"})
+IN_CONTAINER = frozenset(
+    {"E-01", "E-03", "E-04", "E-07", "E-09", "E-10", "E-12", "A04", "A05", "A10", "A11", "A19"}
+)
 """What the service finds before it has taken a disk in."""
 
 _FORMATS = {"raw": "RAW", "vpc": "VHD", "vmdk": "VMDK", "vhdx": "VHDX"}
@@ -61,22 +65,26 @@ def asked_document(checked: Checked, request: ImportRequest) -> dict[str, Any]:
     if request.usage_operation is not None:
         del task["LicenseType"]
     task |= plain({name: value for name, value in given.items() if value is not None})
-    for row, disk in zip(task["SnapshotDetails"], request.disks, strict=False):
-        row |= plain(_asked_disk(disk))
+    rows = iter(task["SnapshotDetails"])
+    for disk, group in zip(request.disks, by_file(checked.containers), strict=False):
+        for row in itertools.islice(rows, len(group)):
+            row |= plain(_asked_disk(disk))
     return document
 
 
 def _asked_disk(disk: AskedDisk) -> dict[str, str]:
-    given = {"Format": disk.format, "Description": disk.description, "DeviceName": disk.device_name}
+    form = None if disk.format == "OVA" else disk.format  # what is in it has a format of its own
+    given = {"Format": form, "Description": disk.description, "DeviceName": disk.device_name}
     return {name: value for name, value in given.items() if value is not None}
 
 
 def _disk(disk: Container, *, taken_in: bool) -> dict[str, Any]:
+    form = _FORMATS.get(disk.format, disk.format.upper())
     return {
         "DiskImageSize": float(disk.file_size),
-        "Format": _FORMATS.get(disk.format, disk.format.upper()),
+        **({} if " " in form else {"Format": form}),
         "Status": "completed" if taken_in else "deleted",
-        "Url": plain(f"file://{disk.name}"),
+        "Url": plain(f"file://{disk.file}"),
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from imgpatch import catalogue
 from imgpatch.checks import predicted
 from imgpatch.edition import Edition
-from imgpatch.finding import Container, Finding, Severity
+from imgpatch.finding import Container, Finding, Operation, Severity
 from imgpatch.inspection import Inspection
 from imgpatch.reports.document import SCHEMA, plain
 from imgpatch.reports.licence import licence, told
@@ -32,6 +32,7 @@ NOT_SEEN = (
     "`imgpatch explain` has the errors they give."
 )
 NOT_OPENED = "Nothing behind this could be looked at: once it is cured, check again."
+AS_IT_IS = "The service takes a snapshot as it is: what is on the disks was not looked at."
 
 
 class Checked(Protocol):
@@ -47,6 +48,8 @@ class Checked(Protocol):
     def inspection(self) -> Inspection | None: ...
     @property
     def messages(self) -> Sequence[str]: ...
+    @property
+    def operation(self) -> Operation: ...
 
 
 def words(finding: Finding) -> str | None:
@@ -67,8 +70,14 @@ def render_verdict(checked: Checked, *, colour: bool = False) -> str:
     lines += [safe(message) for message in checked.messages]
     if checked.inspection is not None:
         lines.append(f"Licence of {told(licence(checked.inspection, checked.edition))}.")
-    lines.append(NOT_OPENED if checked.inspection is None else NOT_SEEN)
+    lines.append(_not_looked_at(checked))
     return "\n".join([*lines, ""])
+
+
+def _not_looked_at(checked: Checked) -> str:
+    if checked.inspection is not None:
+        return NOT_SEEN
+    return NOT_OPENED if checked.operation is not Operation.SNAPSHOT else AS_IT_IS
 
 
 def verdict_document(checked: Checked) -> dict[str, Any]:
@@ -78,6 +87,7 @@ def verdict_document(checked: Checked) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "edition": checked.edition.name,
+        "operation": checked.operation,
         "own_matrix": checked.edition.laid_over,
         "verdict": {
             "fails": first is not None,
@@ -102,6 +112,8 @@ def _verdict(checked: Checked, *, colour: bool) -> Iterator[str]:
     edition = f"edition {checked.edition.name}" + (
         " with a table of your own" if checked.edition.laid_over else ""
     )
+    if checked.operation is not Operation.IMAGE:
+        edition = f"{checked.operation}, {edition}"
     if first is None:
         yield painted(f"Nothing was found that makes the import fail ({edition}).", GREEN, wanted=colour)
         return

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from imgpatch.edition import NEWEST
-from imgpatch.finding import Container, Severity
+from imgpatch.finding import Operation, Severity
 from imgpatch.storage import Device
 from tests.checks.changes import (
     ARM,
@@ -24,6 +24,7 @@ from tests.checks.changes import (
     disk,
     grubenv,
     ifupdown,
+    in_archive,
     line,
     mbr,
     put,
@@ -39,6 +40,7 @@ from tests.checks.machines import (
     OTHER,
     RELEASE,
     ROOT,
+    STREAM,
     Change,
     Parts,
     of_row,
@@ -60,6 +62,7 @@ class Case:
         base: the machine without the fault.
         gone: rules of findings of the machine that the fault hides.
         twin: the edition in which the same machine is without fault, where that is the one thing.
+        operation: the call that is predicted.
     """
 
     name: str
@@ -73,9 +76,77 @@ class Case:
     edition: str = NEWEST
     gone: frozenset[str] = frozenset()
     twin: str | None = None
+    operation: Operation = Operation.IMAGE
 
+    def sound(self) -> Parts:
+        """The machine without the fault."""
+        return replace(self.base(), operation=self.operation)
+
+
+PLAIN = disk("d.vmdk", "vmdk", GIB, variety="monolithicSparse")
+FROM_VIRTUALBOX = disk("d.vmdk", "vmdk", GIB, maker="VirtualBox")
+SNAPSHOT, INSTANCE = Operation.SNAPSHOT, Operation.INSTANCE
 
 CASES = (
+    Case("not stream-optimized", "containers", PLAIN, FAILS, "R-02", "E-04", "d.vmdk"),
+    Case("not compressed", "containers", PLAIN, FAILS, "R-10", "E-12", "d.vmdk", mbr, "2019"),
+    Case("not for a snapshot", "containers", PLAIN, FAILS, "R-02", "A04", "d.vmdk", operation=SNAPSHOT),
+    Case("not for an instance", "containers", PLAIN, FAILS, "R-10", "E-12", "d.vmdk", operation=INSTANCE),
+    Case(
+        "a grain that does not unpack",
+        "containers",
+        disk("d.vmdk", "vmdk", GIB, damage="the grain at byte 65536 unpacks to 1 instead of 65536 bytes"),
+        FAILS,
+        "R-09",
+        "E-10",
+        "d.vmdk",
+    ),
+    Case("VirtualBox", "containers", FROM_VIRTUALBOX, ADVICE, "R-03", None, "d.vmdk", mbr, "2019"),
+    Case("VHDX", "containers", disk("d.vhdx", "vhdx", GIB), ADVICE, "imgpatch", None, "d.vhdx"),
+    Case("another name", "containers", disk("d.vmdk", "vpc", GIB), ADVICE, "R-01", "A05", "d.vmdk"),
+    Case("a CD in the OVA", "containers", in_archive("a CD"), ADVICE, "R-82", None, "vm.ova"),
+    Case(
+        "an OVA for a snapshot", "disk_files", in_archive(), FAILS, "R-01", None, "vm.ova", operation=SNAPSHOT
+    ),
+    Case(
+        "an OVA for an instance",
+        "disk_files",
+        in_archive(),
+        UNKNOWN,
+        "R-01",
+        "E-07",
+        "vm.ova",
+        operation=INSTANCE,
+    ),
+    Case(
+        "VHDX for an instance",
+        "disk_files",
+        disk("d.vhdx", "vhdx", GIB),
+        FAILS,
+        "R-01",
+        "E-07",
+        "d.vhdx",
+        operation=INSTANCE,
+    ),
+    Case(
+        "two disks for an instance",
+        "disk_files",
+        lambda p: replace(p, containers=(STREAM, replace(STREAM, name="e.vmdk"))),
+        FAILS,
+        "R-15",
+        operation=INSTANCE,
+    ),
+    Case(
+        "GPT for an instance",
+        "partition_table",
+        table("gpt"),
+        FAILS,
+        "R-23",
+        "E-08",
+        "disk 1",
+        mbr,
+        operation=INSTANCE,
+    ),
     Case("qcow2", "disk_files", disk("d.qcow2", "qcow2", GIB), ADVICE, "R-01", "E-01", "d.qcow2"),
     Case("8 TiB", "disk_files", disk("d.vmdk", "vmdk", 8 << 40), FAILS, "R-11", None, "d.vmdk"),
     Case(
@@ -93,7 +164,7 @@ CASES = (
         "22 disks",
         "disk_files",
         lambda p: replace(
-            p, containers=(*p.containers, *(Container(f"{n}.vmdk", "vmdk", 1) for n in range(21)))
+            p, containers=(*p.containers, *(replace(STREAM, name=f"{n}.vmdk") for n in range(21)))
         ),
         FAILS,
         "R-13",

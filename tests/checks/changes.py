@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 from dataclasses import replace
+from typing import Any
 
-from imgpatch.finding import Container
+from imgpatch.finding import Archive, Container
 from imgpatch.storage import Device, Disk, Storage
 from tests.checks.machines import (
     DRIVERS,
@@ -39,8 +40,16 @@ def devices(*more: Device) -> Change:
     return lambda parts: parts.adding(*more)
 
 
-def disk(name: str, fmt: str, size: int) -> Change:
-    return lambda parts: replace(parts, containers=(Container(name, fmt, size), *parts.containers[1:]))
+def disk(name: str, fmt: str, size: int, **more: Any) -> Change:
+    """The first disk in another file; a VMDK is stream-optimized unless it is said."""
+    more = {"variety": "streamOptimized" if fmt == "vmdk" else "", **more}
+    return lambda parts: replace(
+        parts, containers=(Container(name, fmt, size, **more), *parts.containers[1:])
+    )
+
+
+def in_archive(*drives: str) -> Change:
+    return disk("vm.ova: d.vmdk", "vmdk", 25 << 30, archive=Archive("vm.ova", drives=drives))
 
 
 def root_is(**fields: object) -> Change:

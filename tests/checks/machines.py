@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from fixtures import rows
 from imgpatch import checks, edition
 from imgpatch.files import Space
-from imgpatch.finding import Container, Finding, Machine
+from imgpatch.finding import Container, Finding, Machine, Operation
 from imgpatch.guest import Guest, MemoryTree, Stat
 from imgpatch.inspection import inspect
 from imgpatch.storage import Device, Disk, Storage
@@ -44,6 +44,9 @@ GRUB_CFG = "set default=0\nset timeout=5\n" + "".join(
 )
 
 
+STREAM = Container("disk.vmdk", "vmdk", 25 * GIB, variety="streamOptimized")
+
+
 @dataclass(frozen=True)
 class Parts:
     """A machine before it is put together; a test replaces one part."""
@@ -52,8 +55,9 @@ class Parts:
     links: Mapping[str, str]
     storage: Storage
     stats: Mapping[str, Stat] = field(default_factory=dict)
-    containers: Sequence[Container] = (Container("disk.vmdk", "vmdk", 25 * GIB),)
+    containers: Sequence[Container] = (STREAM,)
     free: int = 4 * GIB
+    operation: Operation = Operation.IMAGE
 
     def having(self, files: Mapping[str, bytes | str | None]) -> Parts:
         """With other contents; None takes a file or a link away."""
@@ -89,7 +93,8 @@ class Parts:
         tree = MemoryTree(self.files, links=self.links, stats=self.stats, case_folding=folding)
         guest = Guest(tree, self.storage)
         space = {"/": Space("/", 4096, self.free // 4096, None)}
-        return Machine(guest, inspect(guest, EC2), edition.load(name), tuple(self.containers), space)
+        found, rules = inspect(guest, EC2), edition.load(name)
+        return Machine(guest, found, rules, tuple(self.containers), space, self.operation)
 
     def findings(self, name: str = edition.NEWEST) -> tuple[Finding, ...]:
         return checks.run(self.machine(name))

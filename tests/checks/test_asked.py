@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from imgpatch import checks, edition
+from imgpatch.checking import Checked
 from imgpatch.checks import asked, predicted
 from imgpatch.finding import Container, Finding, Machine, Severity
 from imgpatch.import_request import LICENCES, OPERATIONS, AskedDisk, ImportRequest, System
-from imgpatch.operations import Checked
 from imgpatch.reports import task
 from tests.checks.changes import alone, uefi
 from tests.checks.machines import GIB, Parts, ubuntu

@@ -7,10 +7,10 @@ import json
 import pytest
 
 from imgpatch import edition
+from imgpatch.checking import Checked
 from imgpatch.checks import asked
 from imgpatch.finding import Machine, Severity
 from imgpatch.import_request import ImportRequest
-from imgpatch.operations import Checked
 from imgpatch.reports import document, handoff, machine, verdict
 from imgpatch.reports.licence import licence, told
 from tests.checks.machines import ubuntu

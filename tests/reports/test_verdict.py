@@ -7,10 +7,10 @@ import json
 import pytest
 
 from imgpatch import edition
+from imgpatch.checking import Checked
 from imgpatch.checks import opening
 from imgpatch.errors import UnsupportedGuestError
 from imgpatch.finding import Container, Finding, Severity
-from imgpatch.operations import Checked
 from imgpatch.reports import document, task, verdict
 from tests.checks.changes import alone, put
 from tests.checks.machines import GIB, Parts, ubuntu
@@ -29,7 +29,7 @@ def checked(parts: Parts, name: str = edition.NEWEST) -> Checked:
 
 def refused() -> Checked:
     error = UnsupportedGuestError("disk 1 partition 3: encrypted", hint="decrypt it", rule="R-43")
-    finding = opening.finding(error)
+    finding = opening.finding(error, edition.load())
     assert finding is not None
     return Checked((finding,), edition.load(), (DISK,), None, ())
 
@@ -97,6 +97,7 @@ def test_the_document_has_the_same() -> None:
     assert finding["values"] == {"release": KERNEL}
     assert data["disks"] == [
         {"name": DISK.name, "format": "vmdk", "size": DISK.size, "file_size": DISK.file_size}
+        | {"variety": "", "maker": "", "damage": "", "archive": None}
     ]
 
 
@@ -118,7 +119,7 @@ def test_a_task_that_completes_has_no_message() -> None:
 
 
 def test_a_disk_that_is_none_is_not_taken_in() -> None:
-    finding = opening.finding(UnsupportedGuestError("disk.vmdk: blank", rule="R-32"))
+    finding = opening.finding(UnsupportedGuestError("disk.vmdk: blank", rule="R-32"), edition.load())
     assert finding is not None
     result = Checked((finding,), edition.load(), (DISK,), None, ())
     (row,) = task.task_document(result)["ImportImageTasks"]

@@ -52,6 +52,10 @@ def inspection_document(found: Found) -> dict[str, Any]:
     """Every fact that was found, under the names the code has for them."""
     return {
         "schema": SCHEMA,
+        "files": [
+            {name: plain(getattr(image, name)) for name in ("name", "format", "variety", "size")}
+            for image in found.images
+        ],
         "storage": plain(found.storage),
         "inspection": plain(found.inspection),
         "licence": plain(licence(found.inspection, newest())),

@@ -21,9 +21,24 @@ _KNOWN = frozenset({"system", "firmware", "bootloader", "kernels", "network", "w
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
+class DiskFile(Protocol):
+    """Where a disk of the machine is kept; the format as qemu names it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def format(self) -> str: ...
+    @property
+    def variety(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+
+
 class Found(Protocol):
     """What is known of a machine; `messages` is what opening its disks brought up."""
 
+    @property
+    def images(self) -> Sequence[DiskFile]: ...
     @property
     def storage(self) -> Storage: ...
     @property
@@ -38,7 +53,7 @@ def render_inspection(found: Found, *, colour: bool = False) -> str:
     system = inspection.system
     release = " ".join(part for part in (system.id, system.version, system.architecture) if part)
     sections: list[tuple[str, list[str]]] = [
-        ("Disks", list(_storage(found.storage))),
+        ("Disks", list(_storage(found.storage, found.images))),
         ("Firmware", [inspection.firmware.upper()]),
         ("System", [f"{system.name} ({release})", f"licence: {told(licence(inspection, edition.load()))}"]),
         *(_linux(inspection) if inspection.windows is None else windows.sections(inspection.windows)),
@@ -61,12 +76,13 @@ def _linux(inspection: Inspection) -> list[tuple[str, list[str]]]:
     ]
 
 
-def _storage(storage: Storage) -> Iterator[str]:
+def _storage(storage: Storage, images: Sequence[DiskFile]) -> Iterator[str]:
     points: dict[Device, list[str]] = {}
     for point, device in storage.mounts.items():
         points.setdefault(device, []).append(point)
     for index, disk in enumerate(storage.disks):
         yield f"disk {index + 1}: {_size(disk.size)}, {_TABLES.get(disk.table, disk.table)}"
+        yield from (f"  {_kept(image)}" for image in images[index : index + 1])
         for device in storage.devices:
             if device.disk == index:
                 name = "whole disk" if device.partition is None else f"partition {device.partition}"
@@ -76,6 +92,11 @@ def _storage(storage: Storage) -> Iterator[str]:
         yield "volumes"
     for device in volumes:
         yield _device(device.name, device, points)
+
+
+def _kept(image: DiskFile) -> str:
+    """`/srv/vm.ova: disk1.vmdk (vmdk, streamOptimized)`."""
+    return f"{image.name} ({', '.join(filter(None, (image.format, image.variety)))})"
 
 
 def _device(name: str, device: Device, points: Mapping[Device, Sequence[str]]) -> str:

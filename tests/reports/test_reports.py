@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from imgpatch import edition
 from imgpatch.formats import cpio
+from imgpatch.images.disk import Image
 from imgpatch.inspection import Inspection
 from imgpatch.inspection.bootloader import BootEntry, Bootloader
 from imgpatch.inspection.kernels import DriverState, Kernel, Presence
@@ -69,12 +71,17 @@ INSPECTION = Inspection(
 
 @dataclass(frozen=True)
 class Machine:
+    images: Sequence[Image]
     storage: Storage
     inspection: Inspection
     messages: Sequence[str]
 
 
-FOUND = Machine(STORAGE, INSPECTION, ["a journal was replayed"])
+IMAGES = (
+    Image(Path("/srv/vm.ova"), "vmdk", 10 << 30, "streamOptimized", 1024, 2048, "disk\x1b1.vmdk"),
+    Image(Path("/srv/b.raw"), "raw", 512),
+)
+FOUND = Machine(IMAGES, STORAGE, INSPECTION, ["a journal was replayed"])
 
 
 def test_a_plan_as_text() -> None:
@@ -220,8 +227,10 @@ def test_a_machine_as_text() -> None:
         == """\
 Disks
   disk 1: 10.0 GiB, GPT
+    /srv/vm.ova: disk\\x1b1.vmdk (vmdk, streamOptimized)
     partition 1        8.0 GiB  ext4          UUID=a007  LABEL=root  on /
   disk 2: 512 bytes, no partition table
+    /srv/b.raw (raw)
   volumes
     /dev/mapper/vg-data     1.0 MiB  xfs           UUID=1f1f  on /data
 
@@ -259,6 +268,7 @@ Messages
 
 def test_a_machine_as_json() -> None:
     found = json.loads(document.dumps(document.inspection_document(FOUND)))
+    assert found["files"][1] == {"name": "/srv/b.raw", "format": "raw", "variety": "", "size": 512}
     assert found["storage"]["mounts"]["/"]["uuid"] == "a007"
     assert found["inspection"]["kernels"][0]["drivers"][0]["presence"] == "module"
 

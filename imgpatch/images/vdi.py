@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,7 +34,7 @@ class Header:
         map_at: the block map.
         data_at: the first block.
         size: of the disk, in whole sectors, as QEMU rounds it.
-        blocks: entries of the map.
+        blocks: entries of the map; at least those that the disk needs.
         stored: blocks that are in the file: the next one to be written is put after so many.
     """
 
@@ -89,7 +90,8 @@ class Vdi:
         """
         self._file = file
         self.header = parse_header(file.read(0, HEADER_SIZE))
-        self._map = BlockTable(file, self.header.map_at, self.header.blocks, width=4, byteorder="little")
+        needed = -(-self.size // BLOCK)  # of a larger map the rest is never looked at
+        self._map = BlockTable(file, self.header.map_at, needed, width=4, byteorder="little")
 
     @property
     def size(self) -> int:
@@ -102,13 +104,13 @@ class Vdi:
     @cached_property
     def _highest(self) -> int:
         """The last block of the file, counted from 0; -1 where there is none."""
-        return max((entry for _, entry in self._blocks()), default=-1)
+        return max((_largest(page) for _, page in self._map.pages(_UNUSED, _DISCARDED)), default=-1)
 
     @cached_property
     def end(self) -> int:
         """First byte of the file behind the map and all blocks; more than it has where it is cut short."""
         end = self.header.data_at + (self._highest + 1) * BLOCK
-        if self._highest >= 0 and self.size and self._map[(self.size - 1) // BLOCK] == self._highest:
+        if self._highest >= 0 and self._map[(self.size - 1) // BLOCK] == self._highest:
             # Of the block at the end of the disk only what the guest sees has to be there.
             end = max(end - -self.size % BLOCK, min(end, self._file.size))
         return max(end, self._map.end, HEADER_SIZE)
@@ -130,8 +132,7 @@ class Vdi:
     def allocated(self) -> Iterator[tuple[int, int]]:
         """Guest offset and length of each block that is there, in order."""
         for number, _ in self._blocks():
-            if number * BLOCK < self.size:
-                yield number * BLOCK, min(BLOCK, self.size - number * BLOCK)
+            yield number * BLOCK, min(BLOCK, self.size - number * BLOCK)
 
     def read(self, offset: int, length: int) -> bytes:
         """Guest bytes; fewer at the end of the disk.
@@ -162,3 +163,8 @@ class Vdi:
             for number, entry in enumerate(page, first):
                 if entry < _DISCARDED:
                     yield number, entry
+
+
+def _largest(page: array[int]) -> int:
+    found = max(page)
+    return found if found < _DISCARDED else max((entry for entry in page if entry < _DISCARDED), default=-1)

@@ -54,6 +54,7 @@ __all__ = [
 _MARKER = struct.Struct("<QII")  # a value, bytes of data, and without data the type
 _GRAIN = struct.Struct("<QI")  # the sector of the guest, bytes of data
 _FOOTER, _END_OF_STREAM = 3, 0
+_AT_ONCE = 32  # grain tables
 _ZEROED = 1  # a grain that reads as zeros, where the header allows it
 
 
@@ -247,14 +248,32 @@ class Vmdk:
             self._table = (index, table)
         return self._table[1]
 
+    def _rows(self, directory: array[int]) -> Iterator[tuple[int, int]]:
+        """Index and number of grain tables that follow each other in the file, or are not there."""
+        first = 0
+        while first < len(directory):
+            stride = self._live.table_sectors if directory[first] else 0
+            last = min(first + _AT_ONCE, len(directory))
+            count = 1
+            while first + count < last and directory[first + count] == directory[first] + count * stride:
+                count += 1
+            yield first, count
+            first += count
+
+    def _tables(self) -> Iterator[tuple[int, array[int]]]:
+        """Each grain table with something in it."""
+        for first, count in self._rows(self._directory):
+            at, length = self._directory[first], count * self._live.table_sectors * SECTOR
+            if at and self._file.read(at * SECTOR, length) != bytes(length):
+                for index in range(first, first + count):
+                    yield index, self._grain_table(index)
+
     def _grains(self) -> Iterator[tuple[int, int]]:
         """Guest offset in bytes and sector of the file of each grain that is there, in order of the guest."""
-        for index, at in enumerate(self._directory):
-            if at:
-                base = index * self._live.entries
-                for number, sector in enumerate(self._grain_table(index)):
-                    if sector:
-                        yield (base + number) * self._grain, sector
+        for index, table in self._tables():
+            for number, sector in enumerate(table, index * self._live.entries):
+                if sector:
+                    yield number * self._grain, sector
 
     def _redundant(self) -> array[int]:
         live = self._live
@@ -263,7 +282,7 @@ class Vmdk:
     def _reach(self) -> int:
         """Where the last of all that the tables tell of ends, in bytes."""
         parts = max(at + length for at, length, _ in self._parts())
-        last = max((max(self._grain_table(i)) for i, at in enumerate(self._directory) if at), default=0)
+        last = max((max(table) for _, table in self._tables()), default=0)
         return max(max(parts, self._live.overhead) * SECTOR, self._grain_end(last) if last else 0)
 
     def _grain_end(self, sector: int) -> int:
@@ -301,7 +320,9 @@ class Vmdk:
         if self.footer is not None:
             yield -(-self._file.size // SECTOR) - 3, 3, "its footer"
         for directory in (self._directory, self._redundant()):
-            yield from ((at, live.table_sectors, "a grain table") for at in directory if at)
+            for first, count in self._rows(directory):
+                if directory[first]:
+                    yield directory[first], count * live.table_sectors, "a grain table"
 
     def _refuse_shared_grains(self) -> None:
         seen = bytearray((self._file.size // SECTOR >> 3) + 1)  # a bit for each sector

@@ -151,7 +151,7 @@ def test_a_disk_with_a_parent_is_told_and_not_read(at: int, data: bytes) -> None
 
 def test_a_map_of_a_sparse_file_costs_no_memory() -> None:
     blocks = 1 << 22
-    file = made([UNUSED]).put(384, struct.pack("<I", blocks)).put(512, b"\xff" * 512)
+    file = made([UNUSED], size=blocks * MIB).put(384, struct.pack("<I", blocks)).put(512, b"\xff" * 512)
     disk = vdi.Vdi(Pieces(1 << 50, file.data))
     with pytest.raises(FormatError, match=r"overlap|points to block"):
         disk.check_whole()

@@ -334,6 +334,31 @@ def test_a_table_shared_by_a_whole_directory_is_no_bomb() -> None:
         disk.check_whole()
 
 
+class Counted:
+    def __init__(self, file: Pieces) -> None:
+        self.file, self.size, self.reads = file, file.size, 0
+
+    def read(self, offset: int, length: int) -> bytes:
+        self.reads += 1
+        return self.file.read(offset, length)
+
+
+def test_empty_tables_of_a_huge_disk_are_read_in_rows() -> None:
+    tables = 1 << 14
+    head = {"flags": 1, "capacity": tables * 65536, "grain": 128, "descriptor": 1, "descriptor_size": 20}
+    pieces = {
+        0: vmdks.header(**head, entries=512, directory=128, overhead=8192),
+        512: vmdks.descriptor("monolithicSparse"),
+        128 * 512: struct.pack(f"<{tables}I", *range(8192, 8192 + 4 * tables, 4)),
+    }
+    file = Counted(Pieces((8192 + 4 * tables) * 512, pieces))
+    disk = vmdk.Vmdk(file)
+    disk.check_whole()
+    assert list(disk.allocated()) == []
+    assert disk.size == 512 << 30
+    assert file.reads < tables // 8
+
+
 @settings(max_examples=150, derandomize=True, deadline=None)
 @given(st.sampled_from(sorted(FILES)), st.integers(0, 90), st.binary(min_size=1, max_size=12), st.booleans())
 def test_a_damaged_header_is_refused_or_read(layout: str, at: int, patch: bytes, at_end: bool) -> None:

@@ -19,10 +19,13 @@ OLD_KINDS = (1, 2)
 NEW_KIND = 6
 
 MAX_LOG = 64 << 20
-"""Bytes of a log that are looked at."""
+"""Bytes of a log; a larger one is of no use."""
 
 MAX_BINS = regf.MAX_SIZE - HEADER
 """Bytes of all bins that a log may ask for."""
+
+FREE = 1 << 20
+"""Bytes at the end of the bins that neither the hive nor the log need have, since they are free."""
 
 _SEED = 0x82EF4D887A4E55C5
 _ENTRY = b"HvLE"
@@ -86,10 +89,10 @@ def _replay(hive: bytes, logs: tuple[bytes, ...]) -> Replay:
 
 
 def _log(data: bytes) -> _Log | None:
-    base = regf.base_block(data[:MAX_LOG])
+    base = regf.base_block(data) if len(data) <= MAX_LOG else None
     if base is None or not base.intact or base.primary != base.secondary:
         return None
-    return _Log(data[:MAX_LOG], base) if base.kind in (*OLD_KINDS, NEW_KIND) else None
+    return _Log(data, base) if base.kind in (*OLD_KINDS, NEW_KIND) else None
 
 
 # --- the new format ----------------------------------------------------------------------------------
@@ -111,6 +114,9 @@ def _replay_new(hive: bytes, base: BaseBlock | None, logs: Sequence[_Log]) -> Re
     for log in ordered:
         for entry in _entries(log):
             if entry.sequence < wanted or (applied and entry.sequence != applied[-1].sequence + 1):
+                break
+            end = max((offset + len(page) for offset, page in entry.pages), default=0)
+            if entry.size > max(end, len(image) - HEADER) + FREE:
                 break
             _apply(image, entry)
             applied.append(entry)
@@ -197,6 +203,8 @@ def _replay_old(hive: bytes, base: BaseBlock, log: _Log) -> Replay:
         return Replay(None, 0)
     bitmap = log.data[BASE_BLOCK + 4 : start]
     place = -(-start // SECTOR) * SECTOR
+    if log.base.size > max(len(bitmap.rstrip(b"\0")) * 8 * SECTOR, len(hive) - HEADER) + FREE:
+        return Replay(None, 0)
     image = bytearray(hive)
     if len(image) < HEADER + log.base.size:
         image.extend(bytes(HEADER + log.base.size - len(image)))

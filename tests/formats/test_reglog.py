@@ -98,6 +98,12 @@ def entry(sequence: int, hive: bytes) -> bytes:
     return head + struct.pack("<Q", reglog.marvin32(head)) + body
 
 
+def with_size(found: bytes, size: int) -> bytes:
+    """An entry after which the bins have another size, its hash right."""
+    head = found[:16] + struct.pack("<I", size) + found[20:32]
+    return head + struct.pack("<Q", reglog.marvin32(head)) + found[40:]
+
+
 ONE, TWO, THREE = (hives.build(f'[a]\n"v"=dword:{number}\n') for number in (1, 2, 3))
 
 
@@ -155,3 +161,16 @@ def test_a_grown_hive_grows() -> None:
     assert done.data is not None
     regf.check(done.data)
     assert len(done.data) == len(large)
+
+
+@pytest.mark.parametrize("size", [8192, reglog.FREE + 8192, reglog.MAX_BINS // regf.BIN * regf.BIN])
+def test_a_log_makes_no_hive_much_larger_than_what_it_brings(size: int) -> None:
+    done = reglog.replay(dirty(ONE), [log(2, with_size(entry(2, TWO), size))])
+    assert (done.data is None) == (size > 8192)
+    assert done.data is None or len(done.data) == regf.HEADER + size
+
+
+def test_a_log_that_is_too_large_is_not_read_in_part() -> None:
+    whole = log(2, entry(2, TWO))
+    assert reglog.replay(dirty(ONE), [whole.ljust(reglog.MAX_LOG, b"\0")]).data is not None
+    assert reglog.replay(dirty(ONE), [whole.ljust(reglog.MAX_LOG + 1, b"\0")]).data is None

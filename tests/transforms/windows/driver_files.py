@@ -48,7 +48,7 @@ AddReg         = Parameters
 [Parameters]
 HKR, "Parameters\PnpInterface", "5", %REG_DWORD%, 0x00000001
 HKR, "Parameters", "Names", 0x10000, "a;b", "c"
-HKR, "Parameters", "Raw", 1, 0a, ff
+HKR, "Parameters", "Raw", 1, 0a, ff, 00, 01
 [Interrupts]
 HKR, "Interrupt Management",, 0x00000010
 HKR, "Interrupt Management\MessageSignaledInterruptProperties", MSISupported, %REG_DWORD%, 1

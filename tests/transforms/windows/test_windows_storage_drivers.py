@@ -52,7 +52,7 @@ def test_windows_server_2012_gets_it_in_its_driver_database() -> None:
     assert value(root, SERVICE, "ImagePath") == "System32\\drivers\\nvme.sys"
     assert value(root, f"{SERVICE}\\Parameters\\PnpInterface", "5") == 1
     assert value(root, f"{SERVICE}\\Parameters", "Names") == ("a;b", "c")
-    assert value(root, f"{SERVICE}\\Parameters", "Raw") == b"\x0a\xff"
+    assert value(root, f"{SERVICE}\\Parameters", "Raw") == b"\x0a\xff\0\1"
     inf = "imgpatch_nvmedisk.inf"
     assert value(root, f"DriverDatabase\\DeviceIds\\PCI\\{EBS}", inf) == bytes.fromhex("01ff0000")
     assert value(root, f"DriverDatabase\\DeviceIds\\PCI\\{EBS}&REV_00", inf) is not None
@@ -129,7 +129,7 @@ def test_only_what_windows_loads_is_bound(
         ("NTamd64.6.2", "NTamd64.6.3", "[Old_Install]"),
         ('HKR, "Parameters", "Raw", 1', 'HKLM, "Parameters", "Raw", 1', "is not known: HKLM"),
         ('HKR, "Parameters", "Raw", 1', 'HKR, "Parameters", "Raw", 0xb0001', "is not known: HKR"),
-        ("0a, ff", "0a, fff", "bytes that are none"),
+        ("0a, ff, 00", "0a, fff, 00", "bytes that are none"),
         ("{4D36E97B", "{4D36E97", "names no class"),
         ("AddService = NvmeDisk, 0x", "AddService = Nvme\\Disk, 0x", "no plain names"),
         ("ErrorControl   = 1", "ErrorControl = one", "where a number was wanted"),

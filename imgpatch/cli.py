@@ -20,6 +20,7 @@ from imgpatch.checks import predicted
 from imgpatch.errors import ImgpatchError, UsageError
 from imgpatch.images import doctor as doctors
 from imgpatch.images import probe
+from imgpatch.images.destination import Destination
 from imgpatch.images.windows_volumes import Opening
 from imgpatch.importing import EXIT_FAILS
 from imgpatch.options import (
@@ -147,14 +148,7 @@ def check(
 
 @cli.command()
 @images_argument
-@click.option(
-    "--output",
-    "outputs",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write a new file; once for each IMAGE, in the same order.",
-)
+@options.output_options
 @click.option("--in-place", is_flag=True, help="Change the image itself; safe to kill at any instant.")
 @click.option(
     "--plan", "expected", metavar="DIGEST", help="Refuse unless the plan is the one preview printed."
@@ -167,6 +161,9 @@ def apply(
     /,
     images: tuple[Path, ...],
     outputs: tuple[Path, ...],
+    output_format: str | None,
+    thin: bool,
+    work_dir: Path | None,
     in_place: bool,
     expected: str | None,
     edition_name: str,
@@ -176,29 +173,25 @@ def apply(
     **choices: Any,
 ) -> None:
     """Make the changes, keep the originals beside them, and read everything back from a fresh session."""
-    destination = operations.Destination(outputs, in_place)
+    destination = Destination(outputs, in_place, output_format, thin, work_dir)
     edition = editions.load(edition_name)
     chosen = options.choices(**choices)
     opening = Opening(force_hibernated=force_hibernated, force_unclean=force_unclean)
     result = operations.apply_images(images, destination, edition, chosen, expected, progress, opening)
     progress.close()
     if as_json:
-        _print_json(document.plan_document(result.plan, edition, result.messages, written=result.written))
+        written, files = result.written, result.files
+        _print_json(
+            document.plan_document(result.plan, edition, result.messages, written=written, files=files)
+        )
     else:
         _print(text.render_plan(result.plan, edition, result.messages, choices=chosen, colour=colour()))
-        _print("".join(f"Written and verified: {path}\n" for path in result.written))
+        _print(text.render_written(result.written, result.files))
 
 
 @cli.command()
 @images_argument
-@click.option(
-    "--output",
-    "outputs",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write a new file instead of changing the image; once for each IMAGE.",
-)
+@options.output_options
 @opening_options
 @json_option
 @click.pass_obj
@@ -207,20 +200,27 @@ def revert(
     /,
     images: tuple[Path, ...],
     outputs: tuple[Path, ...],
+    output_format: str | None,
+    thin: bool,
+    work_dir: Path | None,
     as_json: bool,
     force_hibernated: bool,
     force_unclean: bool,
 ) -> None:
     """Put every original back, from the manifest in the image; in place unless --output is given."""
-    destination = operations.Destination(outputs, in_place=not outputs)
+    destination = Destination(outputs, not outputs, output_format, thin, work_dir)
     opening = Opening(force_hibernated=force_hibernated, force_unclean=force_unclean)
     result = operations.revert_images(images, destination, progress, opening)
     progress.close()
     if as_json:
-        _print_json(document.revert_document(result.manifest, written=result.written))
+        _print_json(
+            document.revert_document(
+                result.manifest, result.messages, written=result.written, files=result.files
+            )
+        )
     else:
-        _print(text.render_revert(result.manifest))
-        _print("".join(f"Written and verified: {path}\n" for path in result.written))
+        _print(text.render_revert(result.manifest, result.messages))
+        _print(text.render_written(result.written, result.files))
 
 
 @cli.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ import click
 from imgpatch import checking, import_request, operations, options
 from imgpatch.checks import asked, predicted
 from imgpatch.errors import UsageError
+from imgpatch.images.destination import Destination, check_destination
+from imgpatch.images.output_formats import OVA
 from imgpatch.import_request import AskedDisk, ImportRequest
 from imgpatch.options import Command, edition_option, images_argument, json_option, matrix_option
 from imgpatch.plan import Choices
 from imgpatch.progress import Progress
-from imgpatch.reports import document, task, verdict
+from imgpatch.reports import document, task, text, verdict
 from imgpatch.reports import handoff as handoffs
 
 EXIT_FAILS = 1
@@ -62,14 +65,7 @@ def _aws_options(command: Command) -> Command:
 
 @click.command("import-image")
 @_aws_options
-@click.option(
-    "--output",
-    "outputs",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Where the import would pass, apply too, to a new file; once for each disk.",
-)
+@options.output_options
 @edition_option
 @matrix_option
 @options.form_option("aws")
@@ -79,6 +75,9 @@ def import_image(
     /,
     disks: tuple[str, ...],
     outputs: tuple[Path, ...],
+    output_format: str | None,
+    thin: bool,
+    work_dir: Path | None,
     edition_name: str,
     matrix: Path | None,
     form: str,
@@ -92,24 +91,37 @@ def import_image(
     edition = options.load_edition(edition_name, matrix)
     request = import_request.checked(ImportRequest(disks=_asked_disks(disks), **parameters), edition)
     paths = [Path(disk.path) for disk in request.disks]
-    if outputs and len(outputs) != len(paths):
-        raise UsageError(
-            f"{len(paths)} disks and {len(outputs)} outputs", hint="give --output once for each disk"
-        )
+    destination = _destination(Destination(outputs, False, output_format, thin, work_dir), paths)
     for name in (name for name, value in ignored.items() if value is not None):
         click.echo(f"--{name.replace('_', '-')} is ignored: {IGNORED[name]}", err=True)
     found = checking.check_images(paths, edition, progress)
     result = replace(found, findings=asked.findings(request, found))
     fails = predicted(result.findings) is not None
-    written: tuple[Path, ...] = ()
-    if outputs and not fails:
-        destination = operations.Destination(outputs, in_place=False)
-        written = operations.apply_images(paths, destination, edition, Choices(), None, progress).written
+    applied = None
+    if destination is not None and not fails:
+        applied = operations.apply_images(paths, destination, edition, Choices(), None, progress)
     progress.close()
     _show(result, request, form)
-    for path in written:
-        click.echo(f"Written and verified: {path}", err=True)
+    if applied is not None:
+        told = (*(f"{text.safe(message)}\n" for message in applied.messages),)
+        click.echo("".join(told) + text.render_written(applied.written, applied.files), nl=False, err=True)
     return EXIT_FAILS if fails else 0
+
+
+def _destination(asked: Destination, paths: Sequence[Path]) -> Destination | None:
+    """What is asked for, as far as it can be judged before the disks are opened; None: no output."""
+    if not asked.outputs:
+        if asked != Destination((), in_place=False):
+            raise UsageError("--output-format, --thin and --work-dir go with --output")
+        return None
+    check_destination(asked)
+    wanted = 1 if asked.output_format == OVA else len(paths)
+    archives = any(path.suffix.lower() == ".ova" for path in paths)  # which hold as many disks as they like
+    if len(asked.outputs) != wanted and not archives:
+        raise UsageError(
+            f"{len(paths)} disks and {len(asked.outputs)} outputs", hint="give --output once for each disk"
+        )
+    return asked
 
 
 def _show(result: checking.Checked, request: ImportRequest, form: str) -> None:

@@ -9,20 +9,19 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imgpatch import commit as commits
 from imgpatch.edition import Edition
-from imgpatch.errors import StalePlanError, UsageError
-from imgpatch.images import locks
+from imgpatch.errors import StalePlanError
+from imgpatch.formats.ovf_edit import NewMachine
 from imgpatch.images.appliance import Drive, Settings
 from imgpatch.images.container import open_images
+from imgpatch.images.destination import Destination, Published, check_destination, new_files
 from imgpatch.images.disk import Image
-from imgpatch.images.durable import work_folder
 from imgpatch.images.inplace import InPlace, Recovered, recover
-from imgpatch.images.overlay import create_overlay
-from imgpatch.images.publish import check_output, publish_outputs
+from imgpatch.images.output import Written
 from imgpatch.images.reading import appliance_settings, reading, refuse_half_merged
 from imgpatch.images.session import Session, open_session
 from imgpatch.images.windows_volumes import SHUT_DOWN, Opening
@@ -52,26 +51,29 @@ class Planned:
     """A plan, and where it was written to; nowhere for a preview.
 
     Attributes:
-        messages: what happened on opening the image.
+        messages: what happened on opening the image, and what there is to tell of what was written.
+        files: more about what was written, where these are new files.
     """
 
     plan: Plan
     messages: tuple[str, ...]
     written: tuple[Path, ...] = ()
+    files: tuple[Written, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Reverted:
+    """What was put back, and where it was written to.
+
+    Attributes:
+        messages: what happened on opening the image, and what there is to tell of what was written.
+        files: more about what was written, where these are new files.
+    """
+
     manifest: Manifest
     written: tuple[Path, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """Where a result goes: to new files, one an image, or over the images."""
-
-    outputs: tuple[Path, ...]
-    in_place: bool
+    messages: tuple[str, ...] = ()
+    files: tuple[Written, ...] = ()
 
 
 def inspect_images(
@@ -124,6 +126,7 @@ def apply_images(
     with _writing(paths, destination, progress, opening) as writing:
         with writing.session("read and change the machine", writable=True) as session:
             plan = _plan(session, edition, choices, progress)
+            machine = writing.describe(session)
             messages = session.messages
             if expected not in (None, plan.digest):
                 raise StalePlanError(
@@ -140,7 +143,8 @@ def apply_images(
             with writing.session("read everything back", writable=False) as session:
                 progress.step("reading everything back")
                 commits.verify(plan, session.guest, session.files)
-        return Planned(plan, messages, writing.publish())
+        done = writing.publish(machine)
+        return Planned(plan, (*messages, *done.messages), done.paths, done.files)
 
 
 def revert_images(
@@ -151,10 +155,13 @@ def revert_images(
         with writing.session("put the originals back", writable=True) as session:
             progress.step("putting the originals back")
             manifest = commits.revert(session.guest, session.files)
+            machine = writing.describe(session)
+            messages = session.messages
         with writing.session("read everything back", writable=False) as session:
             progress.step("reading everything back")
             commits.verify_reverted(manifest, session.files)
-        return Reverted(manifest, writing.publish())
+        done = writing.publish(machine)
+        return Reverted(manifest, done.paths, (*messages, *done.messages), done.files)
 
 
 def recover_images(paths: Sequence[Path]) -> Recovered | None:
@@ -175,9 +182,18 @@ class _Writing:
 
     overlays: tuple[Image, ...]
     settings: Settings
-    publish: Callable[[], tuple[Path, ...]]
+    publish: Callable[[NewMachine | None], Published]
     progress: Progress
     opening: Opening
+    wants_machine: bool = False
+
+    def describe(self, session: Session) -> NewMachine | None:
+        """The machine in an open session, where an OVA has to tell of it."""
+        if not self.wants_machine:
+            return None
+        inspection = inspect(session.guest, EC2)
+        system = "linux" if inspection.windows is None else "windows"
+        return NewMachine("machine", inspection.firmware, system)
 
     @contextlib.contextmanager
     def session(self, purpose: str, *, writable: bool) -> Iterator[Session]:
@@ -192,11 +208,7 @@ class _Writing:
 def _writing(
     paths: Sequence[Path], destination: Destination, progress: Progress, opening: Opening
 ) -> Iterator[_Writing]:
-    if destination.in_place == bool(destination.outputs):
-        raise UsageError(
-            "where the result goes is not clear",
-            hint="give either --output FILE (once for each image) or --in-place",
-        )
+    check_destination(destination)
     progress.step("looking at the disk files")
     if destination.in_place:
         recovered = recover(paths)
@@ -208,7 +220,7 @@ def _writing(
     with (
         _in_place(images, progress, opening)
         if destination.in_place
-        else _to_outputs(images, destination.outputs, progress, opening) as writing
+        else _to_outputs(images, destination, progress, opening) as writing
     ):
         yield writing
 
@@ -217,37 +229,22 @@ def _writing(
 def _in_place(images: Sequence[Image], progress: Progress, opening: Opening) -> Iterator[_Writing]:
     with InPlace(images) as change:
 
-        def publish() -> tuple[Path, ...]:
+        def publish(_: NewMachine | None) -> Published:
             progress.step("merging the changes into the image")
             change.commit(progress.fraction)
-            return tuple(image.path for image in images)
+            return Published(tuple(image.path for image in images))
 
         yield _Writing(change.overlays, appliance_settings(progress), publish, progress, opening)
 
 
 @contextlib.contextmanager
 def _to_outputs(
-    images: Sequence[Image], outputs: Sequence[Path], progress: Progress, opening: Opening
+    images: Sequence[Image], destination: Destination, progress: Progress, opening: Opening
 ) -> Iterator[_Writing]:
-    if len(outputs) != len(images):
-        raise UsageError(
-            f"{len(images)} images and {len(outputs)} outputs",
-            hint="give --output once for each image, in the same order",
-        )
-    targets = [check_output(output, images) for output in outputs]
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(locks.hold([image.path for image in images], writing=False))
-        folders = [stack.enter_context(work_folder(t.parent, t.name)) for t in targets]
-        overlays = tuple(
-            create_overlay(image, folder / f"overlay{number}.qcow2")
-            for number, (image, folder) in enumerate(zip(images, folders, strict=True))
-        )
+    with new_files(images, destination) as files:
 
-        def publish() -> tuple[Path, ...]:
-            progress.step(f"writing {', '.join(target.name for target in targets)}")
-            formats = [image.format for image in images]
-            disks = list(zip((o.path for o in overlays), targets, formats, strict=True))
-            publish_outputs(disks, progress=progress.fraction)
-            return tuple(targets)
+        def publish(machine: NewMachine | None) -> Published:
+            return files.publish(machine, progress)
 
-        yield _Writing(overlays, appliance_settings(progress), publish, progress, opening)
+        settings = replace(appliance_settings(progress), work_dir=destination.work_dir)
+        yield _Writing(files.overlays, settings, publish, progress, opening, files.wants_machine)

@@ -14,6 +14,7 @@ import click
 from imgpatch import edition as editions
 from imgpatch.errors import UsageError
 from imgpatch.finding import Operation
+from imgpatch.images import output_formats
 from imgpatch.plan import Choices, Package
 
 ADVICE = frozenset({"rdp", "utc"})
@@ -128,6 +129,39 @@ operation_option = click.option(
     show_default=True,
     help="The call that is predicted. import-snapshot looks at the disk files alone; import-instance is old.",
 )
+
+
+def output_options(command: Command) -> Command:
+    """Where a new file goes, and as what; `destination` takes what they give."""
+    options = [
+        click.option(
+            "--output",
+            "outputs",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Write a new file: once for each disk, in the same order; one for all of an OVA.",
+        ),
+        click.option(
+            "--output-format",
+            type=click.Choice(output_formats.CHOICES),
+            help="What to write instead of the input's own format; ova takes all disks into one file.",
+        ),
+        click.option(
+            "--thin",
+            is_flag=True,
+            help="Write only the changes, as a qcow2 over the image, which must stay as it is from then on.",
+        ),
+        click.option(
+            "--work-dir",
+            type=click.Path(path_type=Path, exists=True, file_okay=False, resolve_path=True),
+            metavar="DIR",
+            help="For temporary files; else they are beside the output.",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def form_option(default: str) -> Callable[[Command], Command]:

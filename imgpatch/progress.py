@@ -13,14 +13,17 @@ SHOW_AFTER = 1.0
 """Seconds a step may take before anything is drawn."""
 
 REDRAW_AFTER = 0.2
+LEAST_KNOWN = 0.02
+"""Of a step that must be done before the time left is told."""
+
 WIPE = "\r\x1b[K"
 NO_WRAP, WRAP = "\x1b[?7l", "\x1b[?7h"
 """A line longer than the terminal is wide is cut there: of one that wrapped, only the end could be wiped."""
 
 
 class Progress(Protocol):
-    def step(self, text: str) -> None:
-        """A new step begins; the one before it has ended."""
+    def step(self, text: str, size: int | None = None) -> None:
+        """A new step begins, and the one before it has ended; it goes through `size` bytes."""
 
     def fraction(self, done: float) -> None:
         """How much of the step is done, 0 to 1, where that is known."""
@@ -32,7 +35,7 @@ class Progress(Protocol):
 class Silent:
     """Says nothing."""
 
-    def step(self, text: str) -> None: ...
+    def step(self, text: str, size: int | None = None) -> None: ...
     def fraction(self, done: float) -> None: ...
     def close(self) -> None: ...
 
@@ -45,7 +48,7 @@ class Lines:
         self._text: str | None = None
         self._start = 0.0
 
-    def step(self, text: str) -> None:
+    def step(self, text: str, size: int | None = None) -> None:  # noqa: ARG002  only a bar has use for it
         self.close()
         self._text, self._start = text, time.monotonic()
 
@@ -69,11 +72,11 @@ class Bar:
         self._ended = threading.Event()
         self._drawing: threading.Thread | None = None
 
-    def step(self, text: str) -> None:
+    def step(self, text: str, size: int | None = None) -> None:
         self.close()
         self._done = None
         self._ended = threading.Event()
-        self._drawing = threading.Thread(target=self._draw_on, args=(text, self._ended), daemon=True)
+        self._drawing = threading.Thread(target=self._draw_on, args=(text, size, self._ended), daemon=True)
         self._drawing.start()
 
     def fraction(self, done: float) -> None:
@@ -85,25 +88,42 @@ class Bar:
             self._drawing.join()
         self._drawing = None
 
-    def _draw_on(self, text: str, ended: threading.Event) -> None:
+    def _draw_on(self, text: str, size: int | None, ended: threading.Event) -> None:
         start = time.monotonic()
         wait = SHOW_AFTER
         while not ended.wait(wait):
-            self._draw(text, time.monotonic() - start)
+            self._draw(text, size, time.monotonic() - start)
             wait = REDRAW_AFTER
         if wait != SHOW_AFTER:
             self._write(WIPE)
 
-    def _draw(self, text: str, seconds: float) -> None:
+    def _draw(self, text: str, size: int | None, seconds: float) -> None:
         done = self._done
         full = round((done or 0.0) * WIDTH)
         bar = "" if done is None else f"[{'#' * full}{'-' * (WIDTH - full)}] "
-        self._write(f"{WIPE}{NO_WRAP}{bar}{seconds:.0f} s  {text}{WRAP}")
+        if done is not None and size:
+            bar += f"{_amount(done * size, size)} of {_amount(size, size)}, "
+        left = "" if done is None or not size else _left(done, seconds)
+        self._write(f"{WIPE}{NO_WRAP}{bar}{seconds:.0f} s{left}  {text}{WRAP}")
 
     def _write(self, text: str) -> None:
         with contextlib.suppress(OSError, ValueError):  # a terminal that has gone must not end the work
             self._stream.write(text)
             self._stream.flush()
+
+
+def _amount(count: float, size: int) -> str:
+    """Bytes in the unit of the whole."""
+    unit, shift = ("GiB", 30) if size >= 10 << 30 else ("MiB", 20)
+    return f"{count / (1 << shift):.{1 if unit == 'GiB' else 0}f} {unit}"
+
+
+def _left(done: float, seconds: float) -> str:
+    """How long the rest takes if it goes on like this; nothing where that is a mere guess."""
+    if done < LEAST_KNOWN or seconds < SHOW_AFTER:
+        return ""
+    rest = round(seconds / done * (1 - done))
+    return f", {rest} s left" if rest < 120 else f", {rest // 60} min left"
 
 
 def for_stream(stream: TextIO, *, verbose: bool) -> Progress:

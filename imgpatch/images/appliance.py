@@ -60,11 +60,13 @@ class Settings:
         force_tcg: emulate, because KVM is absent or broken; False leaves it to libguestfs and its variables.
         parameters: extra QEMU parameters with their values.
         append: extra words of the appliance's kernel command line.
+        work_dir: for its temporary files; None: where libguestfs has them.
     """
 
     force_tcg: bool
     parameters: tuple[tuple[str, str], ...] = ()
     append: str | None = None
+    work_dir: Path | None = None
 
 
 @contextlib.contextmanager
@@ -192,7 +194,8 @@ def launch(
     handle = thread.run(guestfs.GuestFS, python_return_dict=True)
     with contextlib.ExitStack() as left_behind:
         try:
-            folder = left_behind.enter_context(work_folder(Path(handle.get_tmpdir()), WORK_NAME))
+            parent = settings.work_dir or Path(handle.get_tmpdir())
+            folder = left_behind.enter_context(work_folder(parent, WORK_NAME))
             messages = _keep_messages(handle, guestfs)
             if progress is not None:
                 _follow_launch(handle, guestfs, progress)

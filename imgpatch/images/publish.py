@@ -1,4 +1,4 @@
-"""Giving the result its name: a new file appears whole or not at all."""
+"""Giving the result its name: a new file appears whole, read back, or not at all."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from imgpatch.errors import RefusedError, UsageError
-from imgpatch.images import qemu
+from imgpatch.formats.ovf_edit import NewMachine
+from imgpatch.images.convert import can_clone, room, stored
 from imgpatch.images.disk import Image
-from imgpatch.images.durable import require_room, sync_file, sync_folder, work_folder
+from imgpatch.images.durable import require_room, sync_folder, work_folder
+from imgpatch.images.output import Output, Written, make_output
+from imgpatch.images.output_formats import OVA
+from imgpatch.progress import Progress
 
 
 def check_output(output: Path, sources: Sequence[Image], *, overwrite: bool = False) -> Path:
@@ -29,69 +33,79 @@ def check_output(output: Path, sources: Sequence[Image], *, overwrite: bool = Fa
         raise UsageError(f"{output}: no regular file, and a new file was wanted", hint="choose another name")
     if output.exists() and not overwrite:
         raise _exists(output)
-    if not output.parent.is_dir():
-        raise UsageError(f"{output.parent}: no such folder", hint="make it first")
-    if not os.access(output.parent, os.W_OK | os.X_OK):
-        raise RefusedError(
-            f"{output.parent}: the folder cannot be written", hint="choose another place for the output"
-        )
+    check_folder(output.parent)
     return output
+
+
+def check_folder(folder: Path) -> None:
+    """Raises UsageError where there is no such folder, RefusedError where it cannot be written."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder", hint="make it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise RefusedError(
+            f"{folder}: the folder cannot be written", hint="choose another place for the output"
+        )
 
 
 def _exists(output: Path) -> UsageError:
     return UsageError(f"{output}: exists already", hint="choose another name, or move it away")
 
 
-def publish_output(
-    overlay: Path,
-    output: Path,
-    output_format: str,
-    *,
-    overwrite: bool = False,
-    progress: qemu.Progress | None = None,
-) -> None:
-    """`publish_outputs` for one disk."""
-    publish_outputs([(overlay, output, output_format)], overwrite=overwrite, progress=progress)
+def require_output_room(output: Output, folder: Path, scratch: Path) -> None:
+    """Raises RefusedError where there is less room than an output will take, as far as can be known.
+
+    Args:
+        output: what is to be written; before anything is, without its overlays.
+        folder: beside the output: whether blocks can be shared with the image is tried in it.
+        scratch: where the disks of an OVA are made.
+    """
+    if output.thin or all(can_clone(image, output.format, folder) for image in output.images):
+        return
+    needed = sum(room(stored(image, overlay), image.size, output.format) for image, overlay in output.disks)
+    twice = output.format == OVA and scratch.stat().st_dev == folder.stat().st_dev
+    require_room(output.path.parent, 2 * needed if twice else needed, f"the output {output.path.name}")
+    if output.format == OVA and not twice:
+        require_room(scratch, needed, f"the disks of {output.path.name}")
 
 
-def publish_outputs(
-    disks: Sequence[tuple[Path, Path, str]],
+def publish(
+    outputs: Sequence[Output],
+    progress: Progress,
     *,
+    machine: NewMachine | None = None,
+    work_dir: Path | None = None,
     overwrite: bool = False,
-    progress: qemu.Progress | None = None,
-) -> None:
-    """Flattens overlays into new sparse images: all whole and synced before the first gets its name.
+) -> tuple[Written, ...]:
+    """Writes new files: all whole, read back and synced before the first gets its name.
 
     On failure, an interrupt included, nothing is left behind; what SIGKILL leaves, the next run for
     the same output removes.
 
     Args:
-        disks: overlay, output and format of each.
+        outputs: what to write.
+        progress: told each step.
+        machine: what an OVA is to describe, where the images are in none.
+        work_dir: for what is needed only meanwhile; None: beside the output.
         overwrite: whether an output may replace a file.
-        progress: told how far all of it is.
 
     Raises:
         UsageError: an output came to exist meanwhile.
         RefusedError: there is no room, or qemu-img failed.
+        VerifyError: a file does not read back as it was to be written.
     """
     made = []
     with ExitStack() as stack:
-        for number, (overlay, output, output_format) in enumerate(disks):
-            _require_room(overlay, output)
-            new = stack.enter_context(work_folder(output.parent, output.name)) / "output"
-            part = qemu.part(progress, number, len(disks))
-            qemu.run_with_progress("convert", "-f", "qcow2", "-O", output_format, overlay, new, progress=part)
-            sync_file(new)
-            made.append((new, output))
-        for new, output in made:
-            _give_name(new, output, overwrite=overwrite)
-            sync_folder(output.parent)
-
-
-def _require_room(overlay: Path, output: Path) -> None:
-    """Room for the data alone, as qcow2 counts it: a raw output is sparse."""
-    needed = qemu.run_json("measure", "-f", "qcow2", "-O", "qcow2", str(overlay))["required"]
-    require_room(output.parent, int(needed), f"the output {output.name}")
+        for output in outputs:
+            folder = stack.enter_context(work_folder(output.path.parent, output.path.name))
+            scratch = folder
+            if work_dir is not None:
+                scratch = stack.enter_context(work_folder(work_dir, output.path.name))
+            require_output_room(output, folder, scratch)
+            made.append(make_output(output, folder, scratch, machine, progress))
+        for new, written in made:
+            _give_name(new, written.path, overwrite=overwrite)
+            sync_folder(written.path.parent)
+    return tuple(written for _, written in made)
 
 
 def _give_name(made: Path, output: Path, *, overwrite: bool) -> None:

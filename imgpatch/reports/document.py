@@ -29,9 +29,12 @@ def plan_document(
     messages: Sequence[str] = (),
     *,
     written: Sequence[object] = (),
+    files: Sequence[object] = (),
     describe: contents.Describe = contents.describe,
 ) -> dict[str, Any]:
     r"""The fields of a plan; `messages` of the session and the files `written`, where it was applied.
+
+    `files` has each new one with its `format`, the `size` of its disks, its `file_size` and `sha256`.
 
     A change has `kind` (`add`, `change`, `remove`), and `diff` or, where it is no text, `description`.
     `path_b64` holds the bytes of a path that is not UTF-8. What is not UTF-8 anywhere shows as `\xe9`.
@@ -45,6 +48,7 @@ def plan_document(
         "notes": [_note(note) for note in (*plan.notes, *not_mirrored(edition, plan))],
         "messages": plain(tuple(messages)),
         "written": plain(tuple(written)),
+        "files": plain(tuple(files)),
     }
 
 
@@ -63,9 +67,21 @@ def inspection_document(found: Found) -> dict[str, Any]:
     }
 
 
-def revert_document(manifest: Manifest, *, written: Sequence[object] = ()) -> dict[str, Any]:
-    """What was taken back."""
-    return {"schema": SCHEMA, "reverted": plain(manifest), "written": plain(tuple(written))}
+def revert_document(
+    manifest: Manifest,
+    messages: Sequence[str] = (),
+    *,
+    written: Sequence[object] = (),
+    files: Sequence[object] = (),
+) -> dict[str, Any]:
+    """What was taken back; the rest as for a plan."""
+    return {
+        "schema": SCHEMA,
+        "reverted": plain(manifest),
+        "messages": plain(tuple(messages)),
+        "written": plain(tuple(written)),
+        "files": plain(tuple(files)),
+    }
 
 
 def dumps(document: Mapping[str, Any]) -> str:

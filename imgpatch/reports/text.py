@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from imgpatch.edition import Edition
 from imgpatch.manifest import Manifest
@@ -17,7 +18,7 @@ from imgpatch.reports.machine import render_inspection
 from imgpatch.reports.not_mirrored import not_mirrored
 from imgpatch.reports.terminal import BOLD, CYAN, GREEN, RED, YELLOW, painted, safe
 
-__all__ = ["render_inspection", "render_plan", "render_revert", "safe", "summary"]
+__all__ = ["render_inspection", "render_plan", "render_revert", "render_written", "safe", "summary"]
 
 _VERBS = {"add": "to add", "change": "to change", "remove": "to remove"}
 _DIFF_COLOURS = {"+": GREEN, "-": RED, "@": CYAN, "~": YELLOW}
@@ -66,9 +67,40 @@ def summary(plan: Plan) -> str:
     return f"Plan {plan.digest}: {', '.join(counts)}."
 
 
-def render_revert(manifest: Manifest) -> str:
+class NewFile(Protocol):
+    """What is told of a new file."""
+
+    @property
+    def path(self) -> object: ...
+    @property
+    def format(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def file_size(self) -> int: ...
+    @property
+    def sha256(self) -> str | None: ...
+
+
+def render_written(paths: Sequence[object], files: Sequence[NewFile] = ()) -> str:
+    """Where the result is; new files with what they are, and with the sum of what to upload."""
+    if not files:
+        return "".join(f"Written and verified: {safe(str(path))}\n" for path in paths)
+    return "".join(map(_new_file, files))
+
+
+def _new_file(file: NewFile) -> str:
+    digest = file.sha256 or f"not added up, since the file is mostly holes: sha256sum {safe(str(file.path))}"
+    return (
+        f"Written and verified: {safe(str(file.path))}\n"
+        f"  {file.format}, {file.size} bytes of disk in {file.file_size} bytes\n"
+        f"  sha256 {digest}\n"
+    )
+
+
+def render_revert(manifest: Manifest, messages: Sequence[str] = ()) -> str:
     """Which files got their originals back; the last line counts them."""
-    lines = []
+    lines = [f"{safe(message)}\n" for message in messages]
     for row in manifest.rows:
         verb = "removed " if row.before is None else "restored"
         lines.append(f"{verb}  {safe(row.path)}\n")

@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 
 from imgpatch import edition, operations
+from imgpatch.images.destination import Destination
 from imgpatch.plan import Choices
 
 
@@ -28,7 +29,7 @@ class Deadly:
         self._delay = delay
         self._number = 0
 
-    def step(self, text: str) -> None:
+    def step(self, text: str, size: int | None = None) -> None:
         print(text, flush=True)
         self._number += 1
         if self._at not in (text, str(self._number)):
@@ -44,7 +45,7 @@ class Deadly:
 
 
 def main(step: str, delay: str, image: str, *outputs: str) -> None:
-    destination = operations.Destination(tuple(map(Path, outputs)), in_place=not outputs)
+    destination = Destination(tuple(map(Path, outputs)), in_place=not outputs)
     dying = Deadly(step, float(delay))
     newest = edition.load(edition.NEWEST)
     done = operations.apply_images([Path(image)], destination, newest, Choices(), None, dying)

@@ -5,52 +5,58 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from imgpatch.errors import ImgpatchError, RefusedError, UsageError
+from imgpatch.errors import ImgpatchError, RefusedError, UsageError, VerifyError
+from imgpatch.images import readback
 from imgpatch.images.container import open_images
+from imgpatch.images.destination import Destination, NewFiles, Published, new_files
 from imgpatch.images.disk import Image
-from imgpatch.images.durable import work_folder
 from imgpatch.images.locks import hold
-from imgpatch.images.overlay import create_overlay
-from imgpatch.images.publish import check_output, publish_output, publish_outputs
+from imgpatch.images.publish import check_output
+from imgpatch.progress import Silent
 from tests.images import disks
 
 pytestmark = disks.needs_qemu_img
 
 
-class Target:
-    """What a run holds between its overlays and its outputs."""
+class Told:
+    """Remembers the steps and fractions of them; `stop` is raised at the first of a step with these words."""
 
-    def __init__(self, overlays: Sequence[Path], outputs: Sequence[Path], formats: Sequence[str]) -> None:
-        self.overlays, self.outputs, self.formats = overlays, outputs, formats
+    def __init__(self, stop_at: str = "") -> None:
+        self.steps: list[tuple[str, int | None]] = []
+        self.fractions: dict[str, list[float]] = {}
+        self._stop_at = stop_at
 
-    def publish(self, *, overwrite: bool = False, progress: Callable[[float], None] | None = None) -> None:
-        jobs = list(zip(self.overlays, self.outputs, self.formats, strict=True))
-        publish_outputs(jobs, overwrite=overwrite, progress=progress)
+    def step(self, text: str, size: int | None = None) -> None:
+        self.steps.append((text, size))
+        self.fractions[text] = []
+
+    def fraction(self, done: float) -> None:
+        text = self.steps[-1][0]
+        self.fractions[text].append(done)
+        if self._stop_at and self._stop_at in text:
+            raise KeyboardInterrupt
+
+    def close(self) -> None: ...
 
 
 @contextmanager
-def new_files(
-    images: Sequence[Image],
-    outputs: Sequence[Path],
-    *,
-    output_format: str | None = None,
-    overwrite: bool = False,
-) -> Iterator[Target]:
+def target(
+    images: Sequence[Image], outputs: Sequence[Path], output_format: str | None = None, **more: object
+) -> Iterator[NewFiles]:
     """What apply does around the writing."""
-    checked = [check_output(output, images, overwrite=overwrite) for output in outputs]
-    formats = [output_format or image.format for image in images]
-    with (
-        hold([image.path for image in images], writing=False),
-        work_folder(checked[0].parent, checked[0].name) as folder,
-    ):
-        overlays = [create_overlay(image, folder / f"overlay-{n}").path for n, image in enumerate(images)]
-        yield Target(overlays, checked, formats)
+    destination = Destination(tuple(outputs), False, output_format, **more)  # type: ignore[arg-type]
+    with new_files(images, destination) as files:
+        yield files
+
+
+def publish(files: NewFiles, progress: Told | None = None) -> Published:
+    return files.publish(None, progress or Silent())
 
 
 @pytest.fixture
@@ -62,24 +68,27 @@ def changed(data: bytes) -> bytes:
     return data[:50_000] + b"n" * 10_000 + data[60_000:]
 
 
-@pytest.mark.parametrize("image_format", ["raw", "qcow2"])
-def test_an_output_is_the_image_with_its_overlay(source: Path, image_format: str) -> None:
+@pytest.mark.parametrize("output_format", ["raw", "qcow2"])
+def test_an_output_is_the_image_with_its_overlay(source: Path, output_format: str) -> None:
     output = source.with_name("out file,1=[x].img")
-    told: list[float] = []
-    with new_files(open_images([source]), [output], output_format=image_format) as target:
-        disks.write(target.overlays[0], 50_000, b"n" * 10_000)
-        target.publish(progress=told.append)
-    assert disks.guest_bytes(output, image_format) == changed(disks.content())
+    told = Told()
+    with target(open_images([source]), [output], output_format) as files:
+        disks.write(files.overlays[0].path, 50_000, b"n" * 10_000)
+        publish(files, told)
+    assert disks.guest_bytes(output, output_format) == changed(disks.content())
     assert source.read_bytes() == disks.content()
     assert sorted(source.parent.iterdir()) == sorted([source, output])
-    assert told == sorted(told)
-    assert told[-1] == 1.0
+    assert [text.split(" out")[0] for text, _ in told.steps] == ["writing", "reading back", "adding up"]
+    assert all(size for _, size in told.steps)
+    for done in told.fractions.values():
+        assert done == sorted(done)
+        assert done[-1] == 1.0
 
 
 def test_a_raw_output_is_sparse(tmp_path: Path) -> None:
     source = disks.make(tmp_path / "disk.img", disks.mbr().ljust(64 * disks.MIB, b"\0"))
-    with new_files(open_images([source]), [tmp_path / "out"]) as target:
-        target.publish()
+    with target(open_images([source]), [tmp_path / "out"]) as files:
+        publish(files)
     status = (tmp_path / "out").stat()
     assert status.st_size == 64 * disks.MIB
     assert status.st_blocks * 512 < 2 * disks.MIB
@@ -88,38 +97,35 @@ def test_a_raw_output_is_sparse(tmp_path: Path) -> None:
 def test_the_format_of_the_image_is_kept(tmp_path: Path) -> None:
     sources = [disks.make(tmp_path / f"a.{f}", disks.content(), f) for f in ("raw", "qcow2")]
     outputs = [tmp_path / "x", tmp_path / "y"]
-    with new_files(open_images(sources), outputs) as target:
-        target.publish()
+    with target(open_images(sources), outputs) as files:
+        publish(files)
     assert [image.format for image in open_images(outputs)] == ["raw", "qcow2"]
 
 
 def test_an_output_can_be_read_by_whom_the_umask_lets(source: Path) -> None:
     old = os.umask(0o027)
     try:
-        with new_files(open_images([source]), [source.with_name("out")]) as target:
-            target.publish()
+        with target(open_images([source]), [source.with_name("out")]) as files:
+            publish(files)
     finally:
         os.umask(old)
     assert source.with_name("out").stat().st_mode & 0o777 == 0o640
 
 
-def test_what_exists_is_replaced_only_when_told(source: Path) -> None:
+def test_what_exists_is_not_replaced(source: Path) -> None:
     output = source.with_name("out")
     output.write_bytes(b"mine")
-    with pytest.raises(UsageError, match="exists"), new_files(open_images([source]), [output]):
+    with pytest.raises(UsageError, match="exists"), target(open_images([source]), [output]):
         pass
     assert output.read_bytes() == b"mine"
-    with new_files(open_images([source]), [output], overwrite=True) as target:
-        target.publish(overwrite=True)
-    assert output.read_bytes() == disks.content()
 
 
 def test_what_comes_to_exist_meanwhile_is_not_replaced(source: Path) -> None:
     output = source.with_name("out")
     images = open_images([source])
-    with pytest.raises(UsageError, match="exists"), new_files(images, [output]) as target:  # noqa: PT012
+    with pytest.raises(UsageError, match="exists"), target(images, [output]) as files:  # noqa: PT012
         output.write_bytes(b"mine")
-        target.publish()
+        publish(files)
     assert output.read_bytes() == b"mine"
     assert sorted(source.parent.iterdir()) == [source, output]
 
@@ -141,74 +147,89 @@ def test_an_output_that_cannot_be_is_refused(source: Path, name: str, said: str)
     (folder / "folder").mkdir()
     before = sorted(folder.iterdir())
     images = open_images([source])
-    with pytest.raises(UsageError, match=said), new_files(images, [folder / name], overwrite=True):
-        pass
+    with pytest.raises(UsageError, match=said):
+        check_output(folder / name, images)
     assert sorted(folder.iterdir()) == before
 
 
 def test_no_output_has_its_name_before_all_are_whole(tmp_path: Path) -> None:
     images = open_images([disks.make(tmp_path / name, disks.content()) for name in "ab"])
     outputs = [tmp_path / "x", tmp_path / "y"]
-    with new_files(images, outputs) as target:
-        target.formats = ["raw", "no-such-format"]
-        with pytest.raises(RefusedError, match="qemu-img"):
-            target.publish()
+    told = Told(stop_at="adding up y")
+    with pytest.raises(KeyboardInterrupt), target(images, outputs) as files:
+        publish(files, told)
     assert sorted(tmp_path.iterdir()) == [tmp_path / "a", tmp_path / "b"]
 
 
-def test_a_failed_conversion_leaves_nothing(source: Path) -> None:
-    images = open_images([source])
-    overlay = create_overlay(images[0], source.with_name("over")).path
-    output = source.with_name("out")
-    with pytest.raises(RefusedError, match="qemu-img"):
-        publish_output(overlay, output, "no-such-format")
-    assert sorted(source.parent.iterdir()) == [source, overlay]
-
-
-def test_an_interrupt_leaves_nothing(source: Path) -> None:
-    def interrupt(_done: float) -> None:
-        raise KeyboardInterrupt
-
-    before = sorted(source.parent.iterdir())
+@pytest.mark.parametrize("output_format", ["raw", "qcow2", "vmdk", "vhd", "vhdx", "ova"])
+@pytest.mark.parametrize("step", ["writing", "reading back", "adding up"])
+def test_an_interrupt_leaves_nothing(source: Path, tmp_path: Path, output_format: str, step: str) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    output = tmp_path / "out"
     with (
         pytest.raises(KeyboardInterrupt),
-        new_files(open_images([source]), [source.with_name("out")]) as target,
+        target(open_images([source]), [output], output_format, work_dir=work) as files,
     ):
-        target.publish(progress=interrupt)
-    assert sorted(source.parent.iterdir()) == before
+        publish(files, Told(stop_at=step))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_file_that_does_not_read_back_gets_no_name(source: Path) -> None:
+    """What was changed between the writing and the reading stands for what a broken writer writes."""
+
+    class Spoil(Told):
+        def step(self, text: str, size: int | None = None) -> None:
+            super().step(text, size)
+            if text.startswith("reading back"):
+                (made,) = source.parent.glob(".out.imgpatch-*/output")
+                with made.open("r+b") as file:
+                    file.seek(55_000)
+                    file.write(b"!")
+
+    with (
+        pytest.raises(VerifyError, match="does not read back"),
+        target(open_images([source]), [source.with_name("out")]) as files,
+    ):
+        publish(files, Spoil())
+    assert sorted(source.parent.iterdir()) == [source]
 
 
 WAIT = """
 import pathlib, sys, time
 from imgpatch.images.container import open_images
-from tests.images.test_publish import new_files
-with new_files(open_images([sys.argv[1]]), [pathlib.Path(sys.argv[2])]):
+from tests.images.test_publish import target
+with target(open_images([sys.argv[1]]), [pathlib.Path(sys.argv[2])], work_dir=pathlib.Path(sys.argv[3])):
     print("ready", flush=True)
     time.sleep(60)
 """
 
 
-def test_what_a_killed_run_leaves_the_next_removes(source: Path) -> None:
-    output = source.with_name("out")
-    with subprocess.Popen([sys.executable, "-c", WAIT, source, output], stdout=subprocess.PIPE) as run:
+def test_what_a_killed_run_leaves_the_next_removes(source: Path, tmp_path: Path) -> None:
+    output, work = source.with_name("out"), tmp_path / "work"
+    work.mkdir()
+    with subprocess.Popen([sys.executable, "-c", WAIT, source, output, work], stdout=subprocess.PIPE) as run:
         assert run.stdout is not None
         assert run.stdout.readline() == b"ready\n"
-        (left,) = set(source.parent.iterdir()) - {source}
-        with new_files(open_images([source]), [output]):
-            assert left.exists(), "a run still going keeps its folder"
+        left = [*(set(source.parent.iterdir()) - {source, work}), *work.iterdir()]
+        assert len(left) == 2
+        with target(open_images([source]), [output], work_dir=work):
+            assert all(folder.exists() for folder in left), "a run still going keeps its folders"
         run.send_signal(signal.SIGKILL)
-    assert left.exists()
-    with new_files(open_images([source]), [output]) as target:
-        assert not left.exists()
-        target.publish()
-    assert sorted(source.parent.iterdir()) == [source, output]
+    assert all(folder.exists() for folder in left)
+    with target(open_images([source]), [output], work_dir=work) as files:
+        assert not any(folder.exists() for folder in left)
+        publish(files)
+    assert sorted(source.parent.iterdir()) == [source, output, work]
+    assert not list(work.iterdir())
 
 
 def test_an_image_read_is_kept_from_another_run_that_writes(source: Path) -> None:
     images = open_images([source])
     with (
-        new_files(images, [source.with_name("a")]),
-        new_files(images, [source.with_name("b")]),
+        target(images, [source.with_name("a")]),
+        target(images, [source.with_name("b")]),
         pytest.raises(RefusedError, match="another imgpatch"),
         hold([source], writing=True),
     ):
@@ -231,16 +252,32 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_no_room_is_told_before_anything_is_written(source: Path, full_disk: Path) -> None:
-    overlay = create_overlay(open_images([source])[0], source.with_name("over")).path
-    for work in (
-        lambda: publish_output(overlay, full_disk / "out", "raw"),
-        lambda: new_files(open_images([source]), [full_disk / "out"]).__enter__(),
+    data = disks.mbr() + os.urandom(4 * disks.MIB)
+    source = disks.make(source.with_name("dense.img"), data[: 4 * disks.MIB])
+    images = open_images([source])
+    for outputs, more, purpose in (
+        ([full_disk / "out"], {}, "the output out"),
+        ([full_disk / "out"], {"work_dir": source.parent}, "the output out"),
+        ([source.with_name("out")], {"work_dir": full_disk}, "the overlay"),
     ):
-        with pytest.raises(ImgpatchError, match="bytes are free") as caught:
-            work()
+        with pytest.raises(ImgpatchError, match="bytes are free") as caught, target(images, outputs, **more):
+            pass
+        assert purpose in str(caught.value)
         assert "free" in (caught.value.hint or "")
         assert list(full_disk.iterdir()) == []
-    assert source.read_bytes() == disks.content()
+    assert source.read_bytes() == data[: 4 * disks.MIB]
+
+
+def test_a_disk_that_fills_up_meanwhile_leaves_nothing(source: Path, full_disk: Path) -> None:
+    data = disks.mbr() + os.urandom(4 * disks.MIB)
+    source = disks.make(source.with_name("dense.img"), data[: 4 * disks.MIB])  # a third was expected
+    with (
+        pytest.raises((ImgpatchError, OSError)),
+        target(open_images([source]), [full_disk / "out"], "vmdk", work_dir=source.parent) as files,
+    ):
+        publish(files)
+    assert list(full_disk.iterdir()) == []
+    assert source.exists()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
@@ -249,17 +286,19 @@ def test_a_folder_that_cannot_be_written_is_refused(source: Path, tmp_path: Path
     locked.mkdir(mode=0o500)
     with (
         pytest.raises(RefusedError, match="cannot be written"),
-        new_files(open_images([source]), [locked / "out"]),
+        target(open_images([source]), [locked / "out"]),
     ):
         pass
 
 
-def test_progress_of_a_large_conversion_is_told_in_steps(tmp_path: Path) -> None:
-    source = disks.make(tmp_path / "disk.img", disks.content(32 * disks.MIB))
-    told: list[float] = []
+def test_the_sum_is_that_of_the_file_and_left_out_where_holes_would_take_longest(tmp_path: Path) -> None:
+    source = disks.make(tmp_path / "disk.img", disks.mbr().ljust(64 * disks.MIB, b"\0"))
+    with target(open_images([source]), [tmp_path / "out"]) as files:
+        (written,) = publish(files).files
+    said = subprocess.run(["sha256sum", tmp_path / "out"], capture_output=True, text=True, check=True).stdout
+    assert written.sha256 == said.split()[0]
+    assert (written.format, written.size, written.file_size) == ("raw", 64 * disks.MIB, 64 * disks.MIB)
+    os.truncate(tmp_path / "out", 10 << 40)
     start = time.monotonic()
-    with new_files(open_images([source]), [tmp_path / "out"]) as target:
-        target.publish(progress=told.append)
-    assert len(told) > 3
-    assert all(0 <= done <= 1 for done in told)
-    assert time.monotonic() - start < 60
+    assert readback.sha256(tmp_path / "out", 64 * disks.MIB, lambda _: None) is None
+    assert time.monotonic() - start < 1

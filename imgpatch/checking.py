@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imgpatch import checks
+from imgpatch import checks, room
 from imgpatch.checks import opening as opening_check
 from imgpatch.edition import Edition
 from imgpatch.errors import RefusedError
@@ -21,7 +21,7 @@ from imgpatch.images.session import Session
 from imgpatch.images.windows_volumes import SHUT_DOWN, Opening
 from imgpatch.inspection import Inspection, inspect
 from imgpatch.inspection.windows.hives import VOLUME
-from imgpatch.plan import Choices, Context, make_plan, planned
+from imgpatch.plan import Choices, Context, Plan, make_plan, planned
 from imgpatch.progress import Progress
 from imgpatch.storage import Storage
 from imgpatch.target import EC2
@@ -79,10 +79,13 @@ def check_images(
                 found = checks.of_files(containers, edition, operation)
                 return Checked(found, edition, containers, None, (), operation=operation)
             with reading_session(images, progress, SHUT_DOWN if after else Opening(look=True)) as session:
-                guest = session.guest
-                if after:
-                    guest = _after(guest, edition, choices or Choices(), progress)
-                return _checked(session, guest, edition, containers, operation, progress)
+                plan = _plan(session.guest, edition, choices or Choices(), progress) if after else Plan(())
+                machine = _machine(session, plan, edition, containers, operation)
+                progress.step("checking")
+                findings = checks.run(machine)
+                progress.step(_read(session))
+                found_in, storage = machine.inspection, machine.storage
+                return Checked(findings, edition, containers, found_in, session.messages, storage, operation)
     except RefusedError as error:
         finding = opening_check.finding(error, edition, operation)
         if finding is None:
@@ -95,35 +98,31 @@ def check_images(
         return Checked(found, edition, containers, None, (), operation=operation)
 
 
-def _after(guest: Guest, edition: Edition, choices: Choices, progress: Progress) -> Guest:
-    """The machine as it will be."""
+def _plan(guest: Guest, edition: Edition, choices: Choices, progress: Progress) -> Plan:
     progress.step("planning")
-    plan = make_plan(guest, TRANSFORMS, Context(edition, inspect(guest, EC2), choices))
-    return planned(guest, {change.path: change.after for change in plan.changes})
+    return make_plan(guest, TRANSFORMS, Context(edition, inspect(guest, EC2), choices))
 
 
-def _checked(
+def _machine(
     session: Session,
-    guest: Guest,
+    plan: Plan,
     edition: Edition,
     containers: tuple[Container, ...],
     operation: Operation,
-    progress: Progress,
-) -> Checked:
-    """What is found in an open machine.
+) -> Machine:
+    """What the checks look at: an open machine as a plan will leave it.
 
-    Args:
-        session: where it is open.
-        guest: the machine, perhaps with changes that are planned.
-        edition: of the documents.
-        containers: its disk files.
-        operation: what is predicted.
-        progress: told each step.
+    Raises:
+        RefusedError: the plan does not fit on it.
     """
-    progress.step("checking")
+    guest = planned(session.guest, {change.path: change.after for change in plan.changes})
     inspection = inspect(guest, EC2)
-    space = {"/": session.files.space(VOLUME if inspection.windows is not None else "/")}
-    findings = checks.run(Machine(guest, inspection, edition, containers, space, operation))
+    root = VOLUME if inspection.windows is not None else "/"
+    space = {"/": room.left(plan, session.files, root)}
+    return Machine(guest, inspection, edition, containers, space, operation)
+
+
+def _read(session: Session) -> str:
+    """For `-v`: what the check cost."""
     appliance = session.appliance
-    progress.step(f"{appliance.calls} calls of the appliance, {appliance.received >> 10} KiB of files read")
-    return Checked(findings, edition, containers, inspection, session.messages, guest.storage, operation)
+    return f"{appliance.calls} calls of the appliance, {appliance.received >> 10} KiB of files read"

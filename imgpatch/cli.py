@@ -18,6 +18,7 @@ from imgpatch import checking, importing, operations, options, reference
 from imgpatch import edition as editions
 from imgpatch.checks import predicted
 from imgpatch.errors import ImgpatchError, UsageError
+from imgpatch.finding import Operation
 from imgpatch.images import doctor as doctors
 from imgpatch.images import probe
 from imgpatch.images.destination import Destination
@@ -135,6 +136,8 @@ def check(
     """Predict whether the import would fail, and with which words; exit 1 where it would."""
     edition = options.load_edition(edition_name, matrix)
     predicted_of = options.OPERATIONS[operation]
+    if form == "aws" and predicted_of is not Operation.IMAGE:
+        raise UsageError(f"--format aws is a task of import-image, and --operation is {operation}")
     result = checking.check_images(images, edition, progress, after=after, operation=predicted_of)
     progress.close()
     if form == "json":

@@ -12,15 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from imgpatch.errors import RefusedError, VerifyError
-from imgpatch.files import Details, Files, Space
+from imgpatch.files import Details, Files
 from imgpatch.guest import Guest, Kind
 from imgpatch.labels import Labels, guest_labels
 from imgpatch.manifest import DirectoryTimes, Manifest, Row, manifest_path, sha256
 from imgpatch.originals import kept_name
 from imgpatch.plan import Change, Plan, Rebuild
-
-METADATA_BLOCKS = 64
-"""Blocks set aside on each file system for directories and for what the file system itself needs."""
+from imgpatch.room import existing_parent, refuse_without_room
 
 
 def commit(plan: Plan, guest: Guest, files: Files, suffix: str, *, edition: str) -> Manifest:
@@ -33,7 +31,7 @@ def commit(plan: Plan, guest: Guest, files: Files, suffix: str, *, edition: str)
     manifest = replace(old, edition=edition, digest=plan.digest)
     rows = [_row(change, old, suffix) for change in plan.changes]
     _refuse_taken_names(rows, old, files)
-    _refuse_without_room(plan, files)
+    refuse_without_room(plan, files)
     labels = guest_labels(guest)
     where = manifest_path(guest)
     folders = _existing_folders(plan, where, files)
@@ -150,53 +148,11 @@ def _refuse_taken_names(rows: Sequence[Row], old: Manifest, files: Files) -> Non
             )
 
 
-def _refuse_without_room(plan: Plan, files: Files) -> None:
-    """Original and new file both stay, so all that is written needs new room."""
-    new = [(change.path, len(change.after or b"")) for change in plan.changes]
-    new += [(rebuild.path, 2 * _size(rebuild.path, files)) for rebuild in plan.rebuilds]
-    spaces: dict[str, Space] = {}
-    wanted: dict[str, tuple[int, int]] = {}
-    for path, size in new:
-        space = files.space(_existing_parent(path, files))
-        spaces[space.mountpoint] = space
-        blocks, inodes = wanted.get(space.mountpoint, (METADATA_BLOCKS, 0))
-        wanted[space.mountpoint] = (blocks - (-size // space.block_size) + 1, inodes + 2)
-    for mountpoint, (blocks, inodes) in wanted.items():
-        space = spaces[mountpoint]
-        if blocks > space.blocks:
-            raise RefusedError(
-                f"{mountpoint}: {_mib(space.blocks * space.block_size)} free, "
-                f"{_mib(blocks * space.block_size)} wanted for new files beside the originals",
-                hint="make room in the guest (on /boot: remove an old kernel), or enlarge the file system",
-            )
-        if space.inodes is not None and inodes > space.inodes:
-            raise RefusedError(
-                f"{mountpoint}: {space.inodes} free inodes, {inodes} wanted",
-                hint="remove files in the guest that are no longer used",
-            )
-
-
-def _size(path: str, files: Files) -> int:
-    details = files.details(path)
-    return 0 if details is None else details.size
-
-
-def _mib(size: int) -> str:
-    return f"{size / 1024 / 1024:.1f} MiB"
-
-
-def _existing_parent(path: str, files: Files) -> str:
-    parent = posixpath.dirname(path)
-    while files.details(parent) is None:
-        parent = posixpath.dirname(parent)
-    return parent
-
-
 def _existing_folders(plan: Plan, manifest: str, files: Files) -> Mapping[str, Details]:
     """The folders that something will be put into: of each path the nearest one that exists."""
     paths = [change.path for change in plan.changes]
     paths += [rebuild.path for rebuild in plan.rebuilds]
-    folders = [_existing_parent(path, files) for path in (*paths, manifest)]
+    folders = [existing_parent(path, files) for path in (*paths, manifest)]
     if plan.rebuilds:
         folders += TEMPORARY_FOLDERS
     found = {folder: files.details(folder) for folder in dict.fromkeys(folders)}

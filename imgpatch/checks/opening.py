@@ -25,8 +25,10 @@ ERRORS = {
     "R-15": None,
     "R-28": "E-26",
     "R-32": "A19",
+    "R-35": "E-21",
     "R-40": "A19",
     "R-41": "E-15",
+    "R-42": "E-15",
     "R-43": "E-15",
     "R-44": "E-25",
     "R-60": "E-15",
@@ -46,6 +48,9 @@ _OF_OTHER_CALLS: Mapping[Operation, Mapping[str | None, str | None]] = {
 }
 """What these say where ImportImage says something else."""
 
+_MAY = {"R-35"}
+"""Those of which the documents say that the import may fail."""
+
 _NOT_IN_EACH = {"R-08"}
 """Of the rules here, those that not every edition has."""
 
@@ -62,8 +67,9 @@ def finding(error: RefusedError, edition: Edition, operation: Operation = Operat
     if rule in _NOT_IN_EACH and not edition.has(rule):
         text = f"{error}; this edition does not speak of it"
         return Finding(rule, Severity.UNKNOWN, text, remedy)
+    severity = Severity.UNKNOWN if rule in _MAY else Severity.FAILS
     row = DAMAGED if isinstance(error, DamagedError) else ERRORS[rule]
-    return Finding(rule, Severity.FAILS, str(error), remedy, error=_words(row, edition, operation))
+    return Finding(rule, severity, str(error), remedy, error=_words(row, edition, operation))
 
 
 def _words(row: str | None, edition: Edition, operation: Operation) -> str | None:

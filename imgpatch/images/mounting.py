@@ -194,6 +194,7 @@ def _no_root(devices: Mapping[str, Device], failures: Mapping[str, str]) -> Unsu
         return UnsupportedGuestError(
             "there is NTFS, but neither a Windows with its registry nor the root of a Linux system",
             hint="give all disks of the machine, the one it boots from first",
+            rule="R-60",
         )
     if failures:
         name, error = next(iter(failures.items()))
@@ -206,6 +207,7 @@ def _no_root(devices: Mapping[str, Device], failures: Mapping[str, str]) -> Unsu
         return UnsupportedGuestError(
             f"{devices[name].name}: the {devices[name].fstype} file system could not be mounted: {error}",
             hint="repair it with its own fsck in the guest or a rescue system, then try again",
+            rule="R-60",
         )
     members = [d.name for d in devices.values() if d.fstype == MD_MEMBER]
     if members and all(d.md_uuid is None for d in devices.values()):

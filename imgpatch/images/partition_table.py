@@ -57,6 +57,7 @@ def check_partition_table(head: bytes, size: int, name: str = "the disk") -> str
             raise RefusedError(
                 f"{name}: a protective MBR says that a GPT follows, and there is none; the disk is damaged",
                 hint="get the image again, or restore the GPT from its backup (gdisk, recovery menu)",
+                rule="R-32",
             )
         _check_end(f"{name}: partition {number} of its MBR", (first + count) * _SECTOR, size)
     return "dos"
@@ -67,6 +68,7 @@ def _check_end(subject: str, end: int, size: int) -> None:
         raise RefusedError(
             f"{subject} ends at byte {end}, and the disk has only {size}; the image is truncated",
             hint=_CUT_SHORT,
+            rule="R-32",
         )
 
 

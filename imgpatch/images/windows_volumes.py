@@ -125,6 +125,7 @@ def _refuse_unreadable(devices: Mapping[str, Device]) -> None:
                 "the service does not support encrypted volumes (documents R-43): decrypt it in Windows with "
                 "`manage-bde -off C:`, wait for the end, and shut it down"
             ),
+            "R-43",
         ),
         (
             [d for d in devices.values() if d.parttype in DYNAMIC_TYPES],
@@ -133,21 +134,24 @@ def _refuse_unreadable(devices: Mapping[str, Device]) -> None:
                 "imgpatch does not read dynamic disks, and the service never converts them (documents R-34): "
                 "make it a basic disk, or take a copy of the volume"
             ),
+            None,
         ),
         (
             [d for d in devices.values() if d.parttype == STORAGE_SPACES],
             "of Storage Spaces, and no Windows was found outside it",
             "the volumes of Windows must be plain NTFS (documents R-42)",
+            "R-42",
         ),
         (
             [d for d in devices.values() if d.fstype == "ReFS"],
             "ReFS, and no Windows was found outside it",
             "the volumes of Windows must be NTFS (documents R-42)",
+            "R-42",
         ),
     )
-    for found, what, hint in rows:
+    for found, what, hint, rule in rows:
         if found:
-            raise UnsupportedGuestError(f"{', '.join(d.name for d in found)}: {what}", hint=hint)
+            raise UnsupportedGuestError(f"{', '.join(d.name for d in found)}: {what}", hint=hint, rule=rule)
 
 
 def _other_volumes(devices: Mapping[str, Device]) -> Iterator[str]:
@@ -174,6 +178,7 @@ def _refuse_several(appliance: Appliance, devices: Mapping[str, Device], found: 
             f"several systems are installed: {', '.join(names)}",
             hint="the service does not support machines with more than one (documents R-28): "
             "give the disks of one system only",
+            rule="R-35" if len(names) == len(found) else "R-28",
         )
 
 

@@ -114,6 +114,9 @@ def _verdict(checked: Checked, *, colour: bool) -> Iterator[str]:
     )
     if checked.operation is not Operation.IMAGE:
         edition = f"{checked.operation}, {edition}"
+    if first is None and _not_looked_at(checked) == NOT_OPENED:
+        yield painted(f"Whether the import fails cannot be known ({edition}).", YELLOW, wanted=colour)
+        return
     if first is None:
         yield painted(f"Nothing was found that makes the import fail ({edition}).", GREEN, wanted=colour)
         return

@@ -16,7 +16,8 @@ NEWEST = edition.load()
 def test_a_refusal_that_the_service_shares_is_a_finding(rule: str, error: str | None) -> None:
     found = opening.finding(UnsupportedGuestError("disk 1: two roots", hint="give one", rule=rule), NEWEST)
     assert found is not None
-    assert (found.rule, found.error, found.severity) == (rule, error, Severity.FAILS)
+    severity = Severity.UNKNOWN if rule == "R-35" else Severity.FAILS
+    assert (found.rule, found.error, found.severity) == (rule, error, severity)
     assert (found.message, found.remedy) == ("disk 1: two roots", "give one")
     assert rule in catalogue.requirements()
     assert error is None or "opening" in catalogue.rows()[error].checks

@@ -10,7 +10,7 @@ from imgpatch import edition
 from imgpatch.checking import Checked
 from imgpatch.checks import opening
 from imgpatch.errors import UnsupportedGuestError
-from imgpatch.finding import Container, Finding, Severity
+from imgpatch.finding import Container, Finding, Operation, Severity
 from imgpatch.reports import document, task, verdict
 from tests.checks.changes import alone, put
 from tests.checks.machines import GIB, Parts, ubuntu
@@ -130,3 +130,17 @@ def test_a_disk_that_is_none_is_not_taken_in() -> None:
 @pytest.mark.parametrize("colour", [False, True])
 def test_colour_is_only_where_it_is_wanted(colour: bool) -> None:
     assert ("\x1b[" in verdict.render_verdict(checked(ubuntu()), colour=colour)) == colour
+
+
+@pytest.mark.parametrize("operation", Operation)
+def test_a_machine_that_was_not_opened_is_not_said_to_pass(operation: Operation) -> None:
+    finding = opening.finding(UnsupportedGuestError("two", rule="R-35"), edition.load(), operation)
+    assert finding is not None
+    result = Checked((finding,), edition.load(), (DISK,), None, (), operation=operation)
+    first, *_, last = verdict.render_verdict(result).rstrip("\n").split("\n")
+    if operation is Operation.SNAPSHOT:
+        assert last == verdict.AS_IT_IS
+    else:
+        assert first.startswith("Whether the import fails cannot be known")
+        assert last == verdict.NOT_OPENED
+    assert (operation.value in first) == (operation is not Operation.IMAGE)

@@ -84,7 +84,9 @@ def node(image: Image) -> dict[str, Any]:
     if image.length is not None:
         whole = -(-image.length // SECTOR) * SECTOR  # an archive pads its members to whole sectors
         file = {"driver": "raw", "offset": image.offset, "size": whole, "file": file}
-    found = {"driver": image.format, "file": file}
+    found: dict[str, Any] = {"driver": image.format, "file": file}
+    if image.format in ("qcow2", "vmdk"):
+        found["backing"] = None  # should its header come to name one between our look and QEMU's
     return found | {"force_size_calc": "current_size"} if image.format == "vpc" else found
 
 

@@ -159,7 +159,12 @@ def handoff(progress: Progress, /, images: tuple[Path, ...], as_json: bool) -> N
     """
     found = operations.inspect_images(images, progress)
     progress.close()
-    disks = [handoffs.Upload(image.path.name, image.format) for image in found.images]
+    disks = [
+        handoffs.Upload(image.path.name, image.format, image.variety)
+        if image.member is None
+        else handoffs.Upload(image.member, image.format, image.variety, archive=image.path.name)
+        for image in found.images
+    ]
     made = handoffs.handoff(disks, found.inspection, found.storage)
     if as_json:
         click.echo(document.dumps(handoffs.handoff_document(made)), nl=False)

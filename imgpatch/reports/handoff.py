@@ -26,17 +26,43 @@ _ARCHITECTURES = {"x86_64": "x86_64", "i386": "i386", "aarch64": "arm64"}
 _TRUST, _ROLE = "trust-policy.json", "role-policy.json"
 
 
+_TAKEN = {
+    ("raw", ""): "RAW",
+    ("vmdk", "streamOptimized"): "VMDK",
+    ("vpc", "fixed"): "VHD",
+    ("vpc", "dynamic"): "VHD",
+}
+"""What is uploaded as it is, and what import-snapshot calls it; not VHDX: machines from it came up now and then."""
+
+
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A disk file: its name without a folder, its format as qemu names it."""
+    """A disk file.
+
+    Attributes:
+        name: without a folder.
+        format: as qemu names it.
+        variety: of the format.
+        archive: the name of the OVA that it has to be taken out of; None where it is none.
+    """
 
     name: str
     format: str
+    variety: str = ""
+    archive: str | None = None
 
     @property
-    def raw(self) -> str:
+    def sent_as(self) -> str:
+        return _TAKEN.get((self.format, self.variety), "RAW")
+
+    @property
+    def as_it_is(self) -> bool:
+        return (self.format, self.variety) in _TAKEN
+
+    @property
+    def sent(self) -> str:
         """The name of what is uploaded."""
-        return self.name if self.format == "raw" else f"{posixpath.splitext(self.name)[0]}.raw"
+        return self.name if self.as_it_is else f"{posixpath.splitext(self.name)[0]}.raw"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +108,10 @@ def handoff(disks: Sequence[Upload], inspection: Inspection, storage: Storage) -
         {
             _TRUST: trust_policy(),
             _ROLE: role_policy(),
-            **{f"disk{n}.json": _container(n, disk) for n, disk in enumerate(disks, 1)},
+            **{
+                f"disk{n}.json": _container(n, disk, key)
+                for n, (disk, key) in enumerate(zip(disks, _keys(disks), strict=True), 1)
+            },
             "mappings.json": [
                 {"DeviceName": _device(n), "Ebs": {"SnapshotId": f"SNAPSHOT-{n + 1}"}}
                 for n in range(len(disks))
@@ -155,14 +184,16 @@ def _role() -> tuple[Step, ...]:
 
 
 def _snapshots(disks: Sequence[Upload]) -> Iterator[Step]:
-    for number, disk in enumerate(disks, 1):
-        if disk.format != "raw":
+    """An OVA is none of the formats of a snapshot."""
+    for archive in dict.fromkeys(disk.archive for disk in disks if disk.archive is not None):
+        names = [disk.name for disk in disks if disk.archive == archive]
+        yield Step(f"The disks out of {archive}", ("tar", "-xf", f"./{archive}", "--", *names))
+    for number, (disk, key) in enumerate(zip(disks, _keys(disks), strict=True), 1):
+        sent = disk.sent
+        if not disk.as_it_is:
             convert = ("qemu-img", "convert", "-f", disk.format, "-O", "raw", f"./{disk.name}")
-            yield Step(f"Disk {number} as the service takes it", (*convert, f"./{disk.raw}"))
-        yield Step(
-            f"Disk {number} into the bucket",
-            ("aws", "s3", "cp", f"./{disk.raw}", f"s3://{BUCKET}/{KEY}{disk.raw}"),
-        )
+            yield Step(f"Disk {number} as the service takes it", (*convert, f"./{sent}"))
+        yield Step(f"Disk {number} into the bucket", ("aws", "s3", "cp", f"./{sent}", f"s3://{BUCKET}/{key}"))
         yield Step(
             f"Disk {number} as a snapshot; it prints the task's id",
             ("aws", "ec2", "import-snapshot", "--disk-container", f"file://disk{number}.json"),
@@ -173,10 +204,19 @@ def _snapshots(disks: Sequence[Upload]) -> Iterator[Step]:
         )
 
 
-def _container(number: int, disk: Upload) -> dict[str, Any]:
+def _keys(disks: Sequence[Upload]) -> list[str]:
+    """In the bucket: the disk's own name, where no other one has it."""
+    names = [disk.sent for disk in disks]
+    return [
+        f"{KEY}{name}" if names.count(name) == 1 else f"{KEY}disk{number}/{name}"
+        for number, name in enumerate(names, 1)
+    ]
+
+
+def _container(number: int, disk: Upload, key: str) -> dict[str, Any]:
     """One object, not a list as for import-image."""
-    bucket = {"S3Bucket": BUCKET, "S3Key": plain(f"{KEY}{disk.raw}")}
-    return {"Description": f"disk {number}", "Format": "RAW", "UserBucket": bucket}
+    bucket = {"S3Bucket": BUCKET, "S3Key": plain(key)}
+    return {"Description": f"disk {number}", "Format": disk.sent_as, "UserBucket": bucket}
 
 
 def _notes(inspection: Inspection, storage: Storage, *, ena: bool) -> Iterator[str]:

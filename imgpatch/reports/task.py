@@ -68,13 +68,15 @@ def asked_document(checked: Checked, request: ImportRequest) -> dict[str, Any]:
     rows = iter(task["SnapshotDetails"])
     for disk, group in zip(request.disks, by_file(checked.containers), strict=False):
         for row in itertools.islice(rows, len(group)):
-            row |= plain(_asked_disk(disk))
+            row |= plain(_asked_disk(disk, alone=len(group) == 1))
     return document
 
 
-def _asked_disk(disk: AskedDisk) -> dict[str, str]:
-    form = None if disk.format == "OVA" else disk.format  # what is in it has a format of its own
-    given = {"Format": form, "Description": disk.description, "DeviceName": disk.device_name}
+def _asked_disk(disk: AskedDisk, *, alone: bool) -> dict[str, str]:
+    """What was asked of one disk; those of an OVA have formats and device names of their own."""
+    given = {"Description": disk.description}
+    if alone and disk.format != "OVA":
+        given |= {"Format": disk.format, "DeviceName": disk.device_name}
     return {name: value for name, value in given.items() if value is not None}
 
 

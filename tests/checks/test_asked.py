@@ -9,11 +9,11 @@ import pytest
 from imgpatch import checks, edition
 from imgpatch.checking import Checked
 from imgpatch.checks import asked, predicted
-from imgpatch.finding import Container, Finding, Machine, Severity
+from imgpatch.finding import Archive, Container, Finding, Machine, Severity
 from imgpatch.import_request import LICENCES, OPERATIONS, AskedDisk, ImportRequest, System
 from imgpatch.reports import task
 from tests.checks.changes import alone, uefi
-from tests.checks.machines import GIB, Parts, ubuntu
+from tests.checks.machines import GIB, STREAM, Parts, ubuntu
 from tests.checks.test_windows_checks import machine as windows_machine
 
 RAW = Container("/srv/disk.raw", "raw", 25 * GIB, 25 * GIB)
@@ -148,6 +148,31 @@ def test_the_task_has_what_was_asked_for() -> None:
     (disk,) = row["SnapshotDetails"]
     assert (disk["Format"], disk["Description"], disk["DeviceName"]) == ("RAW", "the system", "/dev/sda1")
     assert disk["Url"] == f"file://{RAW.name}"
+
+
+def test_the_disks_of_an_ova_are_one_container_that_was_asked_for() -> None:
+    archive = Archive("/srv/vm.ova", GIB)
+    files = tuple(replace(STREAM, name=f"/srv/vm.ova: d{n}.vmdk", archive=archive) for n in (1, 2))
+    other = AskedDisk("/srv/disk.raw", "RAW", "data", "/dev/sdc")
+    request = ImportRequest((AskedDisk("/srv/vm.ova", "OVA", "the system", "/dev/sda1"), other))
+    checked = replace(of_parts(ubuntu()), containers=(*files, RAW))
+    assert asked.findings(request, checked) == checked.findings
+    (row,) = task.asked_document(checked, request)["ImportImageTasks"]
+    names = ("Url", "Format", "Description", "DeviceName")
+    assert [[disk.get(name) for name in names] for disk in row["SnapshotDetails"]] == [
+        ["file:///srv/vm.ova", "VMDK", "the system", None],
+        ["file:///srv/vm.ova", "VMDK", "the system", None],
+        ["file:///srv/disk.raw", "RAW", "data", "/dev/sdc"],
+    ]
+    wrong = replace(request, disks=(replace(request.disks[0], format="VMDK"), other))
+    assert [f.error for f in asked.findings(wrong, checked)] == ["A05"]
+
+
+@pytest.mark.parametrize("declared", ["VHD", "VHDX"])
+def test_a_vhdx_was_taken_under_both_names(declared: str) -> None:
+    vhdx = Container("/srv/d.vhdx", "vhdx", GIB, GIB)
+    request = ImportRequest((AskedDisk(vhdx.name, declared),))
+    assert predicted(asked.findings(request, of_parts(ubuntu(), vhdx))) is None
 
 
 def test_a_task_that_was_asked_for_nothing_is_the_task_as_it_was() -> None:

@@ -100,6 +100,42 @@ def test_every_disk_is_a_snapshot_and_a_device() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("image_format", "variety", "sent"),
+    [
+        ("raw", "", "RAW"),
+        ("vmdk", "streamOptimized", "VMDK"),
+        ("vmdk", "monolithicSparse", None),
+        ("vpc", "dynamic", "VHD"),
+        ("vpc", "fixed", "VHD"),
+        ("vhdx", "dynamic", None),
+        ("vdi", "static", None),
+        ("qcow2", "", None),
+    ],
+)
+def test_what_the_service_takes_is_sent_as_it_is(image_format: str, variety: str, sent: str | None) -> None:
+    result = made(ubuntu().machine(), Upload("d.x", image_format, variety))
+    assert bool(command(result, "convert")) == (sent is None)
+    assert result.files["disk1.json"]["Format"] == (sent or "RAW")
+    name = "d.x" if sent else "d.raw"
+    assert result.files["disk1.json"]["UserBucket"]["S3Key"] == f"FOLDER/{name}"
+    assert command(result, "cp")[0][3] == f"./{name}"
+
+
+def test_an_ova_is_unpacked_once() -> None:
+    disks = [Upload(name, "vmdk", "streamOptimized", "vm.ova") for name in ("a.vmdk", "-b.vmdk")]
+    result = made(ubuntu().machine(), *disks)
+    assert command(result, "tar") == [["tar", "-xf", "./vm.ova", "--", "a.vmdk", "-b.vmdk"]]
+    assert [argv[3] for argv in command(result, "cp")] == ["./a.vmdk", "./-b.vmdk"]
+
+
+def test_disks_of_one_name_are_kept_apart_in_the_bucket() -> None:
+    result = made(ubuntu().machine(), Upload("d.vmdk", "vmdk"), Upload("d.qcow2", "qcow2"), RAW)
+    keys = [result.files[f"disk{n}.json"]["UserBucket"]["S3Key"] for n in (1, 2, 3)]
+    assert keys == ["FOLDER/disk1/d.raw", "FOLDER/disk2/d.raw", "FOLDER/disk.raw"]
+    assert [argv[4] for argv in command(result, "cp")] == [f"s3://BUCKET/{key}" for key in keys]
+
+
 def test_every_file_that_a_command_reads_is_there() -> None:
     result = made(ubuntu().machine(), RAW, RAW)
     words = [word for step in result.steps for word in step.argv if word.startswith("file://")]

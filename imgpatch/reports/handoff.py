@@ -32,7 +32,7 @@ _TAKEN = {
     ("vpc", "fixed"): "VHD",
     ("vpc", "dynamic"): "VHD",
 }
-"""What is uploaded as it is, and what import-snapshot calls it; not VHDX: machines from it came up now and then."""
+"""What is uploaded as it is, and what import-snapshot calls it; VHDX gave machines that came up at times."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ def joined(extents: Iterable[tuple[int, int]], most: int) -> Sequence[tuple[int,
         (after - offset - length for (offset, length), (after, _) in pairwise(extents)),
         reverse=True,
     )
-    least = max(_LEAST_GAP, gaps[most - 2] + 1 if len(gaps) > most - 2 else 0)
+    least = max(_LEAST_GAP, gaps[most - 1] + 1 if len(gaps) >= most else 0)
     found: list[tuple[int, int]] = []
     for offset, length in extents:
         if found and offset - sum(found[-1]) < least:

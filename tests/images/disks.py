@@ -7,6 +7,7 @@ import shutil
 import struct
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -69,11 +70,18 @@ def guest_bytes(path: Path, image_format: str) -> bytes:
 
 def write(path: Path, offset: int, data: bytes, image_format: str = "qcow2") -> None:
     """Writes guest bytes into a container through QEMU."""
-    with tempfile.NamedTemporaryFile() as source:  # its name has no blank, which qemu-io would split at
-        source.write(data)
-        source.flush()
+    write_all(path, [(offset, data)], image_format)
+
+
+def write_all(path: Path, pieces: Sequence[tuple[int, bytes]], image_format: str = "qcow2") -> None:
+    """Writes pieces of guest bytes, one after the other, each at its offset."""
+    with tempfile.TemporaryDirectory() as folder:  # its name has no blank, which qemu-io would split at
+        words = []
+        for number, (offset, data) in enumerate(pieces):
+            (source := Path(folder, str(number))).write_bytes(data)
+            words += ["-c", f"write -s {source} {offset} {len(data)}"]
         done = subprocess.run(
-            ["qemu-io", "-f", image_format, "-c", f"write -s {source.name} {offset} {len(data)}", str(path)],
+            ["qemu-io", "-f", image_format, *words, str(path)],
             capture_output=True, text=True, timeout=60, check=True,
         )  # fmt: skip
-    assert "wrote" in done.stdout, done
+    assert done.stdout.count("wrote") == len(pieces), done

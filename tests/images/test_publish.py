@@ -47,10 +47,14 @@ class Told:
 
 @contextmanager
 def target(
-    images: Sequence[Image], outputs: Sequence[Path], output_format: str | None = None, **more: object
+    images: Sequence[Image],
+    outputs: Sequence[Path],
+    output_format: str | None = None,
+    *,
+    work_dir: Path | None = None,
 ) -> Iterator[NewFiles]:
     """What apply does around the writing."""
-    destination = Destination(tuple(outputs), False, output_format, **more)  # type: ignore[arg-type]
+    destination = Destination(tuple(outputs), False, output_format, work_dir=work_dir)
     with new_files(images, destination) as files:
         yield files
 
@@ -255,12 +259,15 @@ def test_no_room_is_told_before_anything_is_written(source: Path, full_disk: Pat
     data = disks.mbr() + os.urandom(4 * disks.MIB)
     source = disks.make(source.with_name("dense.img"), data[: 4 * disks.MIB])
     images = open_images([source])
-    for outputs, more, purpose in (
-        ([full_disk / "out"], {}, "the output out"),
-        ([full_disk / "out"], {"work_dir": source.parent}, "the output out"),
-        ([source.with_name("out")], {"work_dir": full_disk}, "the overlay"),
+    for outputs, work_dir, purpose in (
+        ([full_disk / "out"], None, "the output out"),
+        ([full_disk / "out"], source.parent, "the output out"),
+        ([source.with_name("out")], full_disk, "the overlay"),
     ):
-        with pytest.raises(ImgpatchError, match="bytes are free") as caught, target(images, outputs, **more):
+        with (
+            pytest.raises(ImgpatchError, match="bytes are free") as caught,
+            target(images, outputs, work_dir=work_dir),
+        ):
             pass
         assert purpose in str(caught.value)
         assert "free" in (caught.value.hint or "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,7 @@ from imgpatch.reports import document, handoff, machine, verdict
 from imgpatch.reports.licence import licence, told
 from tests.checks.machines import ubuntu
 from tests.checks.test_windows_checks import machine as windows_machine
+from tests.reports.test_reports import FOUND
 
 SERVER = ("RunInstances:0002", "RunInstances:0006", "RunInstances:0102", "RunInstances:0202")
 
@@ -53,7 +55,8 @@ def test_it_is_told_where_a_machine_is_shown_checked_and_handed_over() -> None:
         "Windows Server: --license-type AWS or BYOL; or --usage-operation RunInstances:0002"
     )
     checked = Checked((), edition.load(), (), one.inspection, (), one.storage)
-    assert f"  licence: {words}" in machine.render_inspection(checked)  # type: ignore[arg-type]
+    shown = machine.render_inspection(replace(FOUND, inspection=one.inspection, storage=one.storage))
+    assert f"  licence: {words}" in shown
     assert f"Licence of {words}" in verdict.render_verdict(checked)
     row = json.loads(document.dumps(verdict.verdict_document(checked)))["licence"]
     assert row["license_types"] == ["AWS", "BYOL"]

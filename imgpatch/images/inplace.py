@@ -160,7 +160,7 @@ def recover(paths: Sequence[Path]) -> Recovered | None:
     """
     done = None
     for path in paths:
-        folder = redolog.find(path.resolve())
+        folder = redolog.find(path)
         if folder is not None:
             done = _settle(folder, path.resolve()) or done
     return done

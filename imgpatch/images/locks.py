@@ -113,12 +113,12 @@ def _hold_one(path: Path, stack: ExitStack, *, writing: bool) -> int:
             hint="change its permissions, or use --output" if writing else "change its permissions",
         ) from error
     stack.callback(os.close, descriptor)
-    refuse_used_by_qemu(path, descriptor, writing=writing)
     if not try_lock(descriptor, exclusive=writing):
         raise RefusedError(
             f"{path}: another imgpatch is working on this image",
             hint="wait until it has ended, then run this again",
         )
+    refuse_used_by_qemu(path, descriptor, writing=writing)
     return descriptor
 
 

@@ -27,7 +27,7 @@ from imgpatch.images.qcow2 import HEADER_SIZE, Qcow2, parse_header
 from imgpatch.images.unsupported import refuse_unsupported
 from imgpatch.images.vhd import Vhd
 
-_CLUSTER = 4096  # an L1 table of what QEMU allows at most then still reaches over 8 TiB
+_CLUSTERS = ((1 << 40, 4096), (1 << 62, 1 << 16))  # of files up to so many bytes: an L1 table has its limits
 _SIZE_AT = 24  # of a qcow2 header
 _WINDOW = 2 << 20  # the largest block in common use: a driver that allocates one fills the rest of it
 _WRITTEN_BY_QEMU = {
@@ -96,7 +96,8 @@ def _commit(
 ) -> None:
     node = qemu.node(image)
     raw = qemu.name({"driver": "raw", "file": node["file"]})
-    options = ("-f", "qcow2", "-o", f"cluster_size={_CLUSTER}")
+    cluster = next(cluster for most, cluster in _CLUSTERS if image.path.stat().st_size < most)
+    options = ("-f", "qcow2", "-o", f"cluster_size={cluster}")
     qemu.run("create", "-q", *options, "-b", raw, "-F", "raw", change, pass_fds=pass_fds)
     over: dict[str, Any] = {"driver": "qcow2", "file": {"driver": "file", "filename": str(change)}}
     over = node | {"file": over}  # what lies under the change stands in its own header, given by us above
@@ -132,7 +133,8 @@ def _length(image: Image, before: Disk, change: Qcow2, end: int) -> int:
         end: behind its last cluster; of it, only the beginning may be meant.
     """
     changed = Changed(before, change, end)
-    if end <= before.size or (end - before.size < _CLUSTER and _is_zero(changed.read(before.size, _CLUSTER))):
+    cluster = change.header.cluster_size
+    if end - before.size < cluster and _is_zero(changed.read(before.size, cluster)):
         return before.size
     # A VHD ends with its footer, and all readers look for it there.
     return Vhd(changed).end if image.format == "vpc" else end

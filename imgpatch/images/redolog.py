@@ -142,17 +142,25 @@ def folder_of(image: Path) -> Path:
     return image.with_name(f".{image.name}.imgpatch")
 
 
-def find(image: Path) -> Path | None:
+def find(path: Path) -> Path | None:
     """The folder with the state that an image belongs to; None: nothing was left at it.
+
+    Args:
+        path: of the image; links are followed, where they lead anywhere.
 
     Raises:
         RefusedError: the folder is not one that imgpatch of this user made.
     """
+    image = Path(os.path.realpath(path))
     folder = folder_of(image)
     try:
         status = folder.lstat()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # none can have been made beside such an image
+            return None
+        raise
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
         raise RefusedError(
             f"{folder}: stands where imgpatch keeps its log, and is no private folder of this user",

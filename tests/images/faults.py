@@ -1,0 +1,282 @@
+"""A change in place in which each call that writes fails once: `python -m tests.images.faults [KIND...]`.
+
+strace kills the process at the call, or lets it fail with EIO, or lets this and every later one fail with
+ENOSPC, as on a disk that is full. After each, `recover` must leave the image wholly old or wholly new, in
+a sound container, with nothing beside it. The calls are those of imgpatch itself, of each QEMU program it
+runs, and of `recover`, from either state. What is printed is how many points were tried.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import chain, count, product
+from pathlib import Path
+
+from imgpatch.errors import ImgpatchError
+from imgpatch.images import redolog
+from imgpatch.images.container import open_disk, open_images
+from imgpatch.images.disk import Image
+from imgpatch.images.inplace import InPlace, Recovered, recover
+from tests.images import changes
+
+CALLS = ("openat", "write", "pwrite64", "pwritev", "pwritev2", "ftruncate", "fallocate", "fsync", "fdatasync",
+         "rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdir", "mkdirat", "rmdir")  # fmt: skip
+FAULTS = ("signal=KILL", "error=EIO", "error=ENOSPC")
+QEMU = ("create*overlay-0.qcow2", "create*change-0.qcow2", "rebase*", "commit*")
+BUG = 70
+KILLED = -signal.SIGKILL
+
+_WRAPPER = """#!/bin/sh
+case "$*" in
+$FAULT_AT) {action} ;;
+esac
+exec {qemu_img} "$@"
+"""
+_TRACED = 'exec strace -f -q -o "$FAULT_LOG" {tracing} $FAULT {qemu_img} "$@"'
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The `number`th of one system call, and what happens to it."""
+
+    call: str
+    number: int
+    fault: str
+
+    @property
+    def inject(self) -> str:
+        after = "+" if self.fault == "error=ENOSPC" else ""  # a full disk stays full
+        return f"{self.call}:{self.fault}:when={self.number}{after}"
+
+
+class Place:
+    """An image in a folder of its own, put back before each point."""
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        self.folder = folder / "images"
+        self.folder.mkdir()
+        self.kind = kind
+        (self.path,) = changes.machine(self.folder, kind)
+        self.original = self.path.read_bytes()
+        (self.image,) = open_images([self.path])
+        self.redo = redolog.folder_of(self.path)
+        self.outside = folder
+        self.log = folder / "strace.log"
+
+    def reset(self, left: Path | None = None) -> None:
+        """The image as it was, and what a killed run had left."""
+        self.path.write_bytes(self.original)
+        shutil.rmtree(self.redo, ignore_errors=True)
+        self.log.unlink(missing_ok=True)
+        if left is not None:
+            shutil.copytree(left, self.redo)
+
+    @property
+    def tracing(self) -> list[str]:
+        """Options for strace: the calls and the files that it looks at."""
+        names = (
+            "state.json",
+            "state.json.new",
+            "overlay-0.qcow2",
+            "change-0.qcow2",
+            "before-0",
+            "before-0.new",
+        )
+        paths = (self.folder, self.path, self.redo, *(self.redo / name for name in names))
+        options = (("-P", str(path)) for path in paths)
+        return ["-e", "signal=none", "-e", f"trace={','.join(CALLS)}", *chain.from_iterable(options)]
+
+    def check(self, status: int, recovered: Recovered | None, *, only_new: bool = False) -> None:
+        """What must be true after a run that ended like this and a `recover`."""
+        assert list(self.folder.iterdir()) == [self.path]
+        assert status in (0, 3, 4, 5, KILLED), status
+        is_old = self.path.read_bytes() == self.original
+        assert is_old or self._is_new()
+        assert not (is_old and (only_new or status in (0, 4))), status
+        assert is_old or status in (0, 4, KILLED), status
+        assert not (recovered is Recovered.FINISHED and is_old), recovered
+        assert not (recovered is Recovered.DISCARDED and not is_old), recovered
+
+    def _is_new(self) -> bool:
+        (image,) = open_images([self.path])
+        with open_disk(image) as disk:
+            return disk.read(0, disk.size) == changes.new(0)
+
+
+def change(image: Image) -> None:
+    with InPlace([image]) as in_place:
+        changes.fill(in_place.overlays[0].path, 0)
+        in_place.commit()
+
+
+def run(place: Place, work: Callable[[], object], *strace: str, **environment: str) -> int:
+    """Does some work in a child, perhaps under strace; gives its exit status, minus the signal it died of."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(writing)
+        os.environ.update(environment)
+        os.read(reading, 1)
+        _work(place, work)
+    os.close(reading)
+    with ExitStack() as stack:
+        if strace:
+            command = ["strace", "-p", str(child), "-o", str(place.log), *strace]
+            tracer = stack.enter_context(subprocess.Popen(command, stderr=subprocess.PIPE))
+            assert tracer.stderr is not None
+            said = tracer.stderr.readline()
+            assert b"attached" in said, said
+        os.write(writing, b"x")
+        os.close(writing)
+        _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def _work(place: Place, work: Callable[[], object]) -> None:
+    code = BUG
+    try:
+        work()
+        code = 0
+    except ImgpatchError as error:
+        code = error.exit_code
+    except BaseException:  # noqa: BLE001
+        (place.outside / "bug").write_text(traceback.format_exc())
+    finally:
+        os._exit(code)
+
+
+def points(place: Place, work: Callable[[], object], left: Path | None = None) -> Iterator[tuple[Point, int]]:
+    """Each point of some work, with the exit status of the run in which it was hit."""
+    place.reset(left)
+    assert run(place, work, *place.tracing) == 0
+    calls = _calls(place.log.read_text())
+    for fault in FAULTS:
+        for call, number in calls:
+            point = Point(call, number, fault)
+            place.reset(left)
+            status = run(place, work, *place.tracing, "-e", f"inject={point.inject}")
+            yield point, status
+
+
+def _calls(log: str) -> list[tuple[str, int]]:
+    """The calls of a log that write, each with its number among those of its name."""
+    seen: Counter[str] = Counter()
+    found = []
+    for line in log.split("\n"):
+        match = re.match(r"([a-z0-9]+)\(", line)
+        if match is None:
+            continue
+        seen[match[1]] += 1
+        if match[1] != "openat" or "O_CREAT" in line:
+            found.append((match[1], seen[match[1]]))
+    return found
+
+
+def points_in_qemu(place: Place) -> Iterator[tuple[Point, int]]:
+    """The same for what QEMU's programs call; how often, the instant decides, so that it is found out."""
+    folder = place.outside / "bin"
+    folder.mkdir(exist_ok=True)
+    qemu_img = shutil.which("qemu-img")
+    wrapper = folder / "qemu-img"
+    action = _TRACED.format(tracing=shlex.join(place.tracing), qemu_img=qemu_img)
+    wrapper.write_text(_WRAPPER.format(action=action, qemu_img=qemu_img))
+    wrapper.chmod(0o700)
+    path = f"{folder}:{os.environ['PATH']}"
+    for at in QEMU:
+        environment = {"PATH": path, "FAULT_AT": at, "FAULT_LOG": str(place.log)}
+        place.reset()
+        assert run(place, lambda: change(place.image), FAULT="", **environment) == 0
+        text = place.log.read_text() if place.log.exists() else ""  # a raw image has nothing to be lowered
+        called = set(re.findall(r"^\d+ +([a-z0-9]+)\(", text, re.MULTILINE))
+        for fault, call in product(FAULTS, sorted(called)):
+            for number in count(1):
+                point = Point(call, number, fault)
+                place.reset()
+                inject = f"-e inject={point.inject}"
+                status = run(place, lambda: change(place.image), FAULT=inject, **environment)
+                if not _was_hit(place.log):
+                    break
+                yield Point(f"{at}: {call}", number, fault), status
+
+
+def _was_hit(log: Path) -> bool:
+    text = log.read_text() if log.exists() else ""
+    return "INJECTED" in text or "= ?" in text
+
+
+def orphans(place: Place) -> Iterator[tuple[Point, int]]:
+    """Killed while a QEMU program runs, which goes on."""
+    folder = place.outside / "orphans"
+    folder.mkdir(exist_ok=True)
+    wrapper = folder / "qemu-img"
+    wrapper.write_text(_WRAPPER.format(action="kill -9 $PPID; sleep 0.3", qemu_img=shutil.which("qemu-img")))
+    wrapper.chmod(0o700)
+    for at in QEMU:
+        place.reset()
+        environment = {"PATH": f"{folder}:{os.environ['PATH']}", "FAULT_AT": at}
+        yield Point(f"{at}: orphan", 1, "signal=KILL"), run(place, lambda: change(place.image), **environment)
+
+
+def left_at(place: Place, last: str) -> Path:
+    """A copy of what a run leaves that is killed after a step."""
+
+    def stepping() -> None:
+        for step in changes.steps([place.image]):
+            if step == last:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    place.reset()
+    assert run(place, stepping) == KILLED
+    kept = place.outside / last.replace(" ", "-")
+    shutil.rmtree(kept, ignore_errors=True)
+    return Path(shutil.copytree(place.redo, kept))
+
+
+def try_all(place: Place) -> Counter[str]:
+    """Tries every point of one kind of image; how many there were of each sort."""
+    tried: Counter[str] = Counter()
+
+    def judge(sort: str, found: Iterator[tuple[Point, int]], *, only_new: bool = False) -> None:
+        for point, status in found:
+            tried[f"{sort}, {point.fault}"] += 1
+            try:
+                place.check(status, recover([place.path]), only_new=only_new)
+            except (AssertionError, ImgpatchError) as error:
+                bug = place.outside / "bug"
+                text = bug.read_text() if bug.exists() else ""
+                raise AssertionError(f"{place.kind}: {sort}: {point}: {status}: {error!r} {text}") from error
+
+    judge("imgpatch", points(place, lambda: change(place.image)))
+    judge("qemu-img", points_in_qemu(place))
+    judge("orphaned qemu-img", orphans(place))
+    again = points(place, lambda: recover([place.path]), left_at(place, changes.COMMITTING))
+    judge("recover, finishing", again, only_new=True)
+    again = points(place, lambda: recover([place.path]), left_at(place, "digests 0 written"))
+    judge("recover, discarding", again)
+    return tried
+
+
+def main(*kinds: str) -> None:
+    total = 0
+    for kind in kinds or changes.KINDS:
+        with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
+            tried = try_all(Place(Path(folder), kind))
+        total += sum(tried.values())
+        print(f"{kind}: {sum(tried.values())} points: {dict(tried)}", flush=True)
+    print(f"{total} points")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,23 @@
+"""A change in place, with every system call that writes failing once; minutes for each kind of container."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.images import changes, disks, faults
+
+pytestmark = [
+    disks.needs_qemu_img,
+    pytest.mark.all_boots,
+    pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed"),
+]
+
+
+@pytest.mark.parametrize("kind", changes.KINDS)
+def test_whatever_call_fails_the_image_is_wholly_old_or_wholly_new(tmp_path: Path, kind: str) -> None:
+    tried = faults.try_all(faults.Place(tmp_path, kind))
+    assert sum(tried.values()) > 150
+    assert {"imgpatch, signal=KILL", "qemu-img, signal=KILL"} <= set(tried) or kind == "raw"

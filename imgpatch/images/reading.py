@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from imgpatch.images.overlay import create_overlay
 from imgpatch.images.session import Session, open_session
 from imgpatch.images.windows_volumes import Opening
 from imgpatch.progress import Progress
+
+log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
@@ -61,12 +64,21 @@ def appliance_settings(progress: Progress) -> Settings:
 
 
 def refuse_half_merged(paths: Sequence[Path]) -> None:
-    """A change that was discarded does no harm to reading; one that was half merged must be finished."""
+    """Looks for what a killed change in place left: half merged, an image must be finished before it is read.
+
+    Raises:
+        RefusedError: it is half merged, or another imgpatch is at it now.
+    """
     for path in paths:
-        folder = redolog.find(path.resolve())
-        left = None if folder is None else redolog.load(folder)
+        folder = redolog.find(path)
+        if folder is None or not path.is_file():
+            continue
+        with locks.hold([path], writing=False):
+            left = redolog.load(folder)
         if left is not None and left.state is redolog.State.COMMITTING:
             raise RefusedError(
                 f"{path}: a change in place was killed while it was merged into the image",
                 hint=f"finish it first: imgpatch recover {path}",
             )
+        log.warning("%s: left by a change in place that was killed before it wrote into the image; "
+                    "`imgpatch recover %s` removes it", folder, path)  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import click
 
-from imgpatch import checking, importing, operations, options, reference
+from imgpatch import checking, comparing, importing, operations, options, reference
 from imgpatch import edition as editions
 from imgpatch.checks import predicted
 from imgpatch.errors import ImgpatchError, UsageError
@@ -64,6 +64,7 @@ def cli(context: click.Context, verbose: int) -> None:
 
 cli.add_command(reference.explain)
 cli.add_command(reference.edition)
+cli.add_command(comparing.diff)
 cli.add_command(importing.import_image)
 cli.add_command(importing.handoff)
 

@@ -13,16 +13,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imgpatch import commit as commits
+from imgpatch.comparison import Comparison, Wanted
 from imgpatch.edition import Edition
 from imgpatch.errors import StalePlanError
 from imgpatch.formats.ovf_edit import NewMachine
 from imgpatch.images.appliance import Drive, Settings
+from imgpatch.images.both import Compared, changed_sectors, compare_machines
 from imgpatch.images.container import open_images
 from imgpatch.images.destination import Destination, Published, check_destination, new_files
 from imgpatch.images.disk import Image
 from imgpatch.images.inplace import InPlace, Recovered, recover
 from imgpatch.images.output import Written
-from imgpatch.images.reading import appliance_settings, reading, refuse_half_merged
+from imgpatch.images.reading import (
+    appliance_settings,
+    held_images,
+    reading,
+    reading_session,
+    refuse_half_merged,
+)
 from imgpatch.images.session import Session, open_session
 from imgpatch.images.windows_volumes import SHUT_DOWN, Opening
 from imgpatch.inspection import Inspection, inspect
@@ -162,6 +170,19 @@ def revert_images(
             commits.verify_reverted(manifest, session.files)
         done = writing.publish(machine)
         return Reverted(manifest, done.paths, (*messages, *done.messages), done.files)
+
+
+def diff_images(
+    before: Sequence[Path], after: Sequence[Path], wanted: Wanted, progress: Progress
+) -> Compared:
+    """Opens two machines read-only and says everything that differs between them."""
+    with held_images(before, progress) as one, held_images(after, progress) as other:
+        changed = changed_sectors(one, other, progress)
+        if changed is None:
+            return Compared((), Comparison((), {}))
+        look = Opening(look=True)
+        with reading_session(one, progress, look) as first, reading_session(other, progress, look) as second:
+            return compare_machines((one, first), (other, second), changed, wanted, progress)
 
 
 def recover_images(paths: Sequence[Path]) -> Recovered | None:

@@ -27,9 +27,15 @@ Attributes = tuple[tuple[str, bytes], ...]
 
 def attributes(appliance: Appliance, path: str) -> Attributes:
     """Security descriptor and DOS attributes."""
-    security = bytes(appliance.lgetxattr(path, SECURITY))
-    flags = int.from_bytes(bytes(appliance.lgetxattr(path, FLAGS)), "big") & SETTABLE_FLAGS
-    return ((SECURITY, security_descriptor.trimmed(security)), (FLAGS, flags.to_bytes(4, "big")))
+    found = {name: bytes(appliance.lgetxattr(path, name)) for name in (SECURITY, FLAGS)}
+    return tuple((name, trimmed(name, value)) for name, value in found.items())
+
+
+def trimmed(name: str, value: bytes) -> bytes:
+    """One of the two attributes as it is compared: without padding, and without how the file is stored."""
+    if name == SECURITY:
+        return security_descriptor.trimmed(value)
+    return (int.from_bytes(value, "big") & SETTABLE_FLAGS).to_bytes(4, "big")
 
 
 def set_attributes(appliance: Appliance, path: str, wanted: Attributes) -> None:

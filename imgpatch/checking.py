@@ -6,7 +6,7 @@ files ── examine ── open ── (plan) ── check
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imgpatch import checks, room
@@ -75,6 +75,8 @@ def check_images(
     try:
         with held_images(paths, progress) as images:
             containers = examine(images, progress)
+            if after:
+                containers = tuple(map(_as_written, containers))
             if operation is Operation.SNAPSHOT or any(container.damage for container in containers):
                 found = checks.of_files(containers, edition, operation)
                 return Checked(found, edition, containers, None, (), operation=operation)
@@ -96,6 +98,13 @@ def check_images(
             containers = sniffed(paths)
             found = (opening_check.placed(finding, containers),)
         return Checked(found, edition, containers, None, (), operation=operation)
+
+
+def _as_written(container: Container) -> Container:
+    """What a new file of the same format is like: a VMDK is then one that the service takes."""
+    if container.format != "vmdk":
+        return container
+    return replace(container, variety="streamOptimized", maker="")
 
 
 def _plan(guest: Guest, edition: Edition, choices: Choices, progress: Progress) -> Plan:

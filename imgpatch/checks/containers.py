@@ -71,14 +71,14 @@ def _not_stream_optimized(container: Container, edition: Edition, operation: Ope
     if operation is Operation.INSTANCE or (error == "E-04" and error not in known):
         rule, error = "R-10", "E-12"
     text = f"a VMDK of the kind {container.variety}, which is not compressed, and streamOptimized was wanted"
-    remedy = f"convert it: {_STREAM}"
+    remedy = f"convert it: {_STREAM}; imgpatch apply --output writes it so too"
     return Finding(rule, Severity.FAILS, text, remedy, error=error, path=container.name)
 
 
 def _vhdx(container: Container) -> Iterator[Finding]:
     if container.format == "vhdx":
         text = "machines that were imported from VHDX came up only now and then"
-        remedy = f"give it as raw or stream-optimized VMDK: {_RAW}"
+        remedy = f"give it as raw or stream-optimized VMDK: imgpatch apply --output-format raw, or {_RAW}"
         yield Finding("imgpatch", Severity.ADVICE, text, remedy, path=container.name)
 
 

@@ -16,7 +16,7 @@ ACCEPTED = {
 """The formats that each call takes; in an OVA it is the archive that counts."""
 
 _WORDS = {Operation.IMAGE: "E-01", Operation.INSTANCE: "E-07"}
-_CONVERT = "for the upload: qemu-img convert -O vmdk -o subformat=streamOptimized, or to raw"
+_CONVERT = "for the upload: imgpatch apply --output-format vmdk (or vhd, raw), or qemu-img convert -O raw"
 _SNAPSHOT = "leave the disk out, and import it as a snapshot by itself"
 
 

@@ -194,3 +194,14 @@ def test_what_a_file_was_declared_to_be_comes_first(
 def _launches_none(error: str) -> Operation:
     """ImportSnapshot where the file is sound, so that no machine is needed."""
     return SNAPSHOT if error in ("A05", "A19") else IMAGE
+
+
+def test_after_apply_a_vmdk_is_stream_optimized(tmp_path: Path) -> None:
+    """As `apply --output` writes it; for that no machine has to be launched."""
+    path = SPARSE(tmp_path)
+    before, then = (
+        checking.check_images([path], edition.load(), Silent(), after=after, operation=SNAPSHOT)
+        for after in (False, True)
+    )
+    assert [f.error for f in before.findings] == ["A04"]
+    assert then.findings == ()

@@ -1,8 +1,8 @@
-"""A change in place in which each call that writes fails once: `python -m tests.images.faults [KIND...]`.
+"""A change in place in which each call that writes fails once: `python -m tests.images.faults [MACHINE...]`.
 
 strace kills the process at the call, or lets it fail with EIO, or lets this and every later one fail with
-ENOSPC, as on a disk that is full. After each, `recover` must leave the image wholly old or wholly new, in
-a sound container, with nothing beside it. The calls are those of imgpatch itself, of each QEMU program it
+ENOSPC, as on a disk that is full. After each, `recover` must leave the images wholly old or wholly new, in
+sound containers, with nothing beside them. The calls are those of imgpatch itself, of each QEMU program it
 runs, and of `recover`, from either state. What is printed is how many points were tried.
 """
 
@@ -27,7 +27,6 @@ from pathlib import Path
 from imgpatch.errors import ImgpatchError
 from imgpatch.images import redolog
 from imgpatch.images.container import open_disk, open_images
-from imgpatch.images.disk import Image
 from imgpatch.images.inplace import InPlace, Recovered, recover
 from tests.images import changes
 
@@ -37,6 +36,7 @@ FAULTS = ("signal=KILL", "error=EIO", "error=ENOSPC")
 QEMU = ("create*overlay-0.qcow2", "create*change-0.qcow2", "rebase*", "commit*")
 BUG = 70
 KILLED = -signal.SIGKILL
+_NUMBERED = (("overlay", ".qcow2"), ("change", ".qcow2"), ("before", ""))
 
 _WRAPPER = """#!/bin/sh
 case "$*" in
@@ -62,47 +62,52 @@ class Point:
 
 
 class Place:
-    """An image in a folder of its own, put back before each point."""
+    """A machine's images in a folder of their own, put back before each point."""
 
-    def __init__(self, folder: Path, kind: str) -> None:
+    def __init__(self, folder: Path, kind: str, count: int = 1) -> None:
         self.folder = folder / "images"
         self.folder.mkdir()
         self.kind = kind
-        (self.path,) = changes.machine(self.folder, kind)
-        self.original = self.path.read_bytes()
-        (self.image,) = open_images([self.path])
-        self.redo = redolog.folder_of(self.path)
+        self.paths = changes.machine(self.folder, kind, count)
+        self.original = [path.read_bytes() for path in self.paths]
+        self.images = open_images(self.paths)
+        self.left = [redolog.folder_of(path) for path in self.paths]
         self.outside = folder
         self.log = folder / "strace.log"
 
     def reset(self, left: Path | None = None) -> None:
-        """The image as it was, and what a killed run had left."""
-        self.path.write_bytes(self.original)
-        shutil.rmtree(self.redo, ignore_errors=True)
+        """The images as they were, and what a killed run had left."""
+        for path, data, folder in zip(self.paths, self.original, self.left, strict=True):
+            path.write_bytes(data)
+            shutil.rmtree(folder, ignore_errors=True)
+            if left is not None:
+                shutil.copytree(left / folder.name, folder)
         self.log.unlink(missing_ok=True)
-        if left is not None:
-            shutil.copytree(left, self.redo)
 
     @property
     def tracing(self) -> list[str]:
         """Options for strace: the calls and the files that it looks at."""
-        names = (
-            "state.json",
-            "state.json.new",
-            "overlay-0.qcow2",
-            "change-0.qcow2",
-            "before-0",
-            "before-0.new",
-        )
-        paths = (self.folder, self.path, self.redo, *(self.redo / name for name in names))
-        options = (("-P", str(path)) for path in paths)
+        numbered = [f"{name}-{n}{end}" for n in range(len(self.paths)) for name, end in _NUMBERED]
+        names = [*numbered, "state.json", "belongs-to"]
+        inside = [folder / (name + end) for folder in self.left for name in names for end in ("", ".new")]
+        options = (("-P", str(path)) for path in (self.folder, *self.paths, *self.left, *inside))
         return ["-e", "signal=none", "-e", f"trace={','.join(CALLS)}", *chain.from_iterable(options)]
+
+    def change(self) -> None:
+        """The work that is tried."""
+        with InPlace(self.images) as change:
+            for number, overlay in enumerate(change.overlays):
+                changes.fill(overlay.path, number)
+            change.commit()
+
+    def recover(self) -> Recovered | None:
+        return recover(self.paths[-1:]) or recover(self.paths)
 
     def check(self, status: int, recovered: Recovered | None, *, only_new: bool = False) -> None:
         """What must be true after a run that ended like this and a `recover`."""
-        assert list(self.folder.iterdir()) == [self.path]
+        assert sorted(self.folder.iterdir()) == self.paths
         assert status in (0, 3, 4, 5, KILLED), status
-        is_old = self.path.read_bytes() == self.original
+        is_old = [path.read_bytes() for path in self.paths] == self.original
         assert is_old or self._is_new()
         assert not (is_old and (only_new or status in (0, 4))), status
         assert is_old or status in (0, 4, KILLED), status
@@ -110,15 +115,11 @@ class Place:
         assert not (recovered is Recovered.DISCARDED and not is_old), recovered
 
     def _is_new(self) -> bool:
-        (image,) = open_images([self.path])
-        with open_disk(image) as disk:
-            return disk.read(0, disk.size) == changes.new(0)
-
-
-def change(image: Image) -> None:
-    with InPlace([image]) as in_place:
-        changes.fill(in_place.overlays[0].path, 0)
-        in_place.commit()
+        for number, image in enumerate(open_images(self.paths)):
+            with open_disk(image) as disk:
+                if disk.read(0, disk.size) != changes.new(number):
+                    return False
+        return True
 
 
 def run(place: Place, work: Callable[[], object], *strace: str, **environment: str) -> int:
@@ -197,7 +198,7 @@ def points_in_qemu(place: Place) -> Iterator[tuple[Point, int]]:
     for at in QEMU:
         environment = {"PATH": path, "FAULT_AT": at, "FAULT_LOG": str(place.log)}
         place.reset()
-        assert run(place, lambda: change(place.image), FAULT="", **environment) == 0
+        assert run(place, place.change, FAULT="", **environment) == 0
         text = place.log.read_text() if place.log.exists() else ""  # a raw image has nothing to be lowered
         called = set(re.findall(r"^\d+ +([a-z0-9]+)\(", text, re.MULTILINE))
         for fault, call in product(FAULTS, sorted(called)):
@@ -205,7 +206,7 @@ def points_in_qemu(place: Place) -> Iterator[tuple[Point, int]]:
                 point = Point(call, number, fault)
                 place.reset()
                 inject = f"-e inject={point.inject}"
-                status = run(place, lambda: change(place.image), FAULT=inject, **environment)
+                status = run(place, place.change, FAULT=inject, **environment)
                 if not _was_hit(place.log):
                     break
                 yield Point(f"{at}: {call}", number, fault), status
@@ -226,22 +227,23 @@ def orphans(place: Place) -> Iterator[tuple[Point, int]]:
     for at in QEMU:
         place.reset()
         environment = {"PATH": f"{folder}:{os.environ['PATH']}", "FAULT_AT": at}
-        yield Point(f"{at}: orphan", 1, "signal=KILL"), run(place, lambda: change(place.image), **environment)
+        yield Point(f"{at}: orphan", 1, "signal=KILL"), run(place, place.change, **environment)
 
 
 def left_at(place: Place, last: str) -> Path:
     """A copy of what a run leaves that is killed after a step."""
 
     def stepping() -> None:
-        for step in changes.steps([place.image]):
+        for step in changes.steps(place.images):
             if step == last:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     place.reset()
     assert run(place, stepping) == KILLED
     kept = place.outside / last.replace(" ", "-")
-    shutil.rmtree(kept, ignore_errors=True)
-    return Path(shutil.copytree(place.redo, kept))
+    for folder in place.left:
+        shutil.copytree(folder, kept / folder.name)
+    return kept
 
 
 def try_all(place: Place) -> Counter[str]:
@@ -252,29 +254,31 @@ def try_all(place: Place) -> Counter[str]:
         for point, status in found:
             tried[f"{sort}, {point.fault}"] += 1
             try:
-                place.check(status, recover([place.path]), only_new=only_new)
+                place.check(status, place.recover(), only_new=only_new)
             except (AssertionError, ImgpatchError) as error:
                 bug = place.outside / "bug"
                 text = bug.read_text() if bug.exists() else ""
                 raise AssertionError(f"{place.kind}: {sort}: {point}: {status}: {error!r} {text}") from error
 
-    judge("imgpatch", points(place, lambda: change(place.image)))
+    judge("imgpatch", points(place, place.change))
     judge("qemu-img", points_in_qemu(place))
     judge("orphaned qemu-img", orphans(place))
-    again = points(place, lambda: recover([place.path]), left_at(place, changes.COMMITTING))
+    again = points(place, place.recover, left_at(place, changes.COMMITTING))
     judge("recover, finishing", again, only_new=True)
-    again = points(place, lambda: recover([place.path]), left_at(place, "digests 0 written"))
+    again = points(place, place.recover, left_at(place, "digests 0 written"))
     judge("recover, discarding", again)
     return tried
 
 
-def main(*kinds: str) -> None:
+def main(*machines: str) -> None:
+    """Tries machines such as `vhd` and, with two disks, `vhd*2`."""
     total = 0
-    for kind in kinds or changes.KINDS:
+    for machine in machines or (*changes.KINDS, "raw*2", "vmdk*2"):
+        kind, _, number = machine.partition("*")
         with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
-            tried = try_all(Place(Path(folder), kind))
+            tried = try_all(Place(Path(folder), kind, int(number or 1)))
         total += sum(tried.values())
-        print(f"{kind}: {sum(tried.values())} points: {dict(tried)}", flush=True)
+        print(f"{machine}: {sum(tried.values())} points: {dict(tried)}", flush=True)
     print(f"{total} points")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -54,6 +55,18 @@ def test_shorthand_and_text(disk: Path, capsys: pytest.CaptureFixture[str]) -> N
     code, out, _ = run(capsys, "--disk-containers", f"Format=raw,Url={disk}", "--format", "text")
     assert code == 1
     assert out.startswith("The import would fail (edition 2026), with\n  ClientError: No valid partitions.")
+
+
+def test_a_file_that_is_not_what_it_was_declared_to_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "disk.vmdk.gz"
+    path.write_bytes(gzip.compress(bytes(MIB)))
+    code, out, _ = run(capsys, "--disk-containers", f"Format=VMDK,Url={path}")
+    assert code == 1
+    (task,) = json.loads(out)["ImportImageTasks"]
+    assert task["StatusMessage"] == "disk validation failed [unsupported specified file format]"
+    assert [(disk["Format"], disk["Status"]) for disk in task["SnapshotDetails"]] == [("VMDK", "deleted")]
 
 
 def test_nothing_is_written_where_the_import_would_fail(

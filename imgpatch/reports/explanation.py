@@ -9,10 +9,10 @@ from imgpatch.catalogue import Match, Offline, Row
 from imgpatch.reports.document import SCHEMA, plain
 from imgpatch.reports.terminal import BOLD, painted, safe
 
-_HERE = {
-    Offline.YES: "imgpatch check IMAGE... finds it in the disk files",
-    Offline.PARTLY: "imgpatch check IMAGE... finds some of its causes in the disk files",
-    Offline.NO: "nothing in the disk files shows it",
+_FOUND = {Offline.YES: "it", Offline.PARTLY: "some of its causes"}
+_OPTIONS = {
+    "ImportSnapshot": " --operation import-snapshot",
+    "ImportInstance": " --operation import-instance",
 }
 
 
@@ -33,9 +33,12 @@ def explanation_document(matches: Sequence[Match]) -> dict[str, Any]:
 
 def here(row: Row) -> str:
     """How to test it on this machine."""
-    if row.offline is not Offline.NO and not row.checks:
-        return "no check of imgpatch predicts it yet"
-    return _HERE[row.offline]
+    if row.offline is Offline.NO:
+        return "nothing in the disk files shows it"
+    if not row.checks:
+        return "no check of imgpatch predicts it: the disk files that are here do not show it"
+    option = _OPTIONS.get(row.operation, "")
+    return f"imgpatch check{option} IMAGE... finds {_FOUND[row.offline]} in the disk files"
 
 
 def _row(match: Match, *, colour: bool) -> Iterator[str]:

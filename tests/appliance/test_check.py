@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from fixtures import ovas as made_ovas
 from fixtures import text_disks
 from imgpatch.cli import main
 from imgpatch.images import probe
@@ -16,6 +17,7 @@ from imgpatch.images.appliance import Drive, launch
 from tests.appliance.machines import MIB, ROOT, SECOND, small_disk
 from tests.checks.changes import put
 from tests.checks.machines import RELEASE, ubuntu
+from tests.images import disks
 
 pytestmark = pytest.mark.appliance
 
@@ -85,6 +87,39 @@ def test_half_a_volume_group(tmp_path: Path, check: Check) -> None:
     code, found = check(disks[0])
     assert (code, found["verdict"]["error"]) == (1, "E-25")
     assert "vg" in found["findings"][0]["message"]
+
+
+def test_a_damaged_file_system(tmp_path: Path, check: Check) -> None:
+    """It is known by its superblock, and cannot be mounted: a machine without a root for the service too."""
+    disk = small_disk(tmp_path)
+    with disk.open("rb+") as file:
+        file.seek(454)  # where the first partition of an MBR begins
+        start = int.from_bytes(file.read(4), "little") * 512
+        file.seek(start + 2048)  # its group descriptors
+        file.write(b"\xff" * 2048)
+    code, found = check(disk)
+    assert (code, found["verdict"]["error"], found["verdict"]["opened"]) == (1, "E-15", False)
+    assert "could not be mounted" in found["findings"][0]["message"]
+
+
+@pytest.mark.parametrize(("subformat", "errors"), [("streamOptimized", []), ("monolithicSparse", ["E-04"])])
+def test_the_file_and_what_is_on_it_are_both_checked(
+    tmp_path: Path, check: Check, subformat: str, errors: list[str]
+) -> None:
+    (raw,) = text_disks.make(ubuntu().machine().guest, tmp_path, image_format="raw")
+    vmdk = tmp_path / "disk.vmdk"
+    disks.qemu_img("convert", "-f", "raw", "-O", "vmdk", "-o", f"subformat={subformat}", raw, vmdk)
+    code, found = check(vmdk)
+    assert (code, [finding["error"] for finding in found["findings"]]) == (len(errors), errors)
+    assert found["verdict"]["opened"]
+    ova = tmp_path / "vm.ova"
+    drive = made_ovas.item(300, 15, ElementName="CD/DVD drive 1", HostResource="ovf:/file/file9")
+    place = made_ovas.Place(file="disk.vmdk", size=vmdk.stat().st_size)
+    text = made_ovas.vmware([place], extra_items=drive)
+    ova.write_bytes(made_ovas.good({"disk.vmdk": vmdk.read_bytes()}, text=text))
+    code, found = check(ova, "--after")
+    assert (code, [finding["rule"] for finding in found["findings"]]) == (0, ["R-82"])
+    assert "CD/DVD drive 1" in found["findings"][0]["message"]
 
 
 def test_a_file_of_odd_length(tmp_path: Path, check: Check) -> None:

@@ -84,7 +84,7 @@ class InPlace:
         self._log.point_here()
         yield "pointers written"
         for number, image in enumerate(self.images):
-            create_overlay(image, self._log.overlay(number))
+            create_overlay(image, self._log.overlay(number), pass_fds=self._locks)
             yield f"overlay {number} created"
 
     def _discard(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from imgpatch.errors import RefusedError
@@ -13,13 +14,14 @@ LEAST_ROOM = 256 << 20
 """Bytes a working folder must have free: several initramfs with their originals, and a journal's replay."""
 
 
-def create_overlay(image: Image, path: Path, room: int = LEAST_ROOM) -> Image:
+def create_overlay(image: Image, path: Path, room: int = LEAST_ROOM, pass_fds: Sequence[int] = ()) -> Image:
     """Makes an overlay of an image at an absolute path and gives it as an image.
 
     Args:
         image: what it lies over; stays as it is.
         path: of the overlay.
         room: bytes that its folder must have free.
+        pass_fds: descriptors that QEMU must keep open, should this process be killed.
 
     Raises:
         RefusedError: there is too little room for what an apply writes, or the file cannot be made.
@@ -27,7 +29,8 @@ def create_overlay(image: Image, path: Path, room: int = LEAST_ROOM) -> Image:
     require_room(path.parent, room, "the overlay")
     try:
         node = qemu.node(image)
-        qemu.run("create", "-q", "-f", "qcow2", "-b", qemu.name(node), "-F", node["driver"], path)
+        backing = ("-b", qemu.name(node), "-F", node["driver"])
+        qemu.run("create", "-q", "-f", "qcow2", *backing, path, pass_fds=pass_fds)
     except qemu.QemuImgError as error:
         raise RefusedError(
             f"{path}: no overlay of {image.name} can be made: {error}",

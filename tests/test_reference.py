@@ -29,6 +29,26 @@ def test_words_need_no_quotes(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "explain", "Footers", "not", "identical")[1].startswith("E-09 ")
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("E-04", "imgpatch check IMAGE..."),
+        ("A04", "imgpatch check --operation import-snapshot IMAGE..."),
+        ("E-08", "imgpatch check --operation import-instance IMAGE..."),
+        ("A10", "no check of imgpatch predicts it"),
+    ],
+)
+def test_how_to_test_for_it_here_is_said(error: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"test here:   {said}" in run(capsys, "explain", error)[1]
+
+
+@pytest.mark.parametrize("operation", ["import-snapshot", "import-instance"])
+def test_there_are_tasks_of_import_image_alone(operation: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "check", "x.raw", "--format", "aws", "--operation", operation)
+    assert (code, out) == (2, "")
+    assert "a task of import-image" in err
+
+
 def test_an_error_of_no_disk_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     out = run(capsys, "explain", "Disk validation failed [Unsupported OVA format]")[1]
     assert "nothing in the disk files shows it" in out

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from fixtures import hives, snapshot, windows, windows_disks
-from imgpatch import edition
+from imgpatch import checks, edition
 from imgpatch.cli import main
+from imgpatch.finding import Machine, Severity
 from imgpatch.formats import regf, registry
 from imgpatch.images import ntfs, probe
 from imgpatch.images.appliance import Appliance, Drive
@@ -18,12 +20,13 @@ from imgpatch.images.container import open_images
 from imgpatch.images.session import open_session
 from imgpatch.inspection import Inspection, inspect
 from imgpatch.manifest import WINDOWS_MANIFEST_PATH
-from imgpatch.plan import Context, Plan, make_plan
+from imgpatch.plan import Choices, Context, Plan, make_plan
 from imgpatch.progress import Silent
 from imgpatch.target import EC2
 from imgpatch.transforms import TRANSFORMS
 from tests import hive_readers
 from tests.formats.test_reglog import dirty, entry, log
+from tests.transforms.windows.driver_files import INF, driver
 
 pytestmark = pytest.mark.appliance
 
@@ -32,7 +35,30 @@ NAMES = {
     f"/C:/Users/{'long ' * 40}name.txt": b"long",
     "/C:/Users/Public/desktop.ini": b"[.ShellClassInfo]\r\n",
 }
-LIBGUESTFS = {"2003": "win2k3", "2008r2": "win2k8r2", "2019": "win2k19", "2022": "win2k22"}
+LIBGUESTFS = {
+    "2003": {"win2k3"},
+    "2003r2": {"win2k3r2"},
+    "2008": {"win2k8"},
+    "7": {"win7"},
+    "2008r2": {"win2k8r2"},
+    "8": {"win8"},
+    "2012": {"win2k12"},
+    "8.1": {"win8.1"},
+    "2012r2": {"win2k12r2"},
+    "2016": {"win2k16"},
+    "1709": {"win2k16"},
+    "1803": {"win2k16"},
+    "2019": {"win2k19"},
+    "2022": {"win2k22"},
+    "2025": {"win2k16", "win2k22", "win2k25"},
+    "10": {"win10"},
+    "11": {"win10", "win11"},
+}
+"""What it takes each for; older ones do not know the newest."""
+
+IN_EVERY_RUN = frozenset({"2003", "2008r2", "2019", "2022"})
+DRIVERS = {"2012": ("nvme/nvme.inf", "nvme/nvme.sys")}
+"""Which are given a driver for the disk, and what its files are."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +72,7 @@ class Look:
     osinfo: str = ""
 
 
-def look(path: Path, *, judge: bool = False) -> Look:
+def look(path: Path, choices: Choices | None = None, *, judge: bool = False) -> Look:
     image = open_images([path])[0]
     settings = probe.appliance_settings(probe.probe())
     with open_session(
@@ -54,7 +80,7 @@ def look(path: Path, *, judge: bool = False) -> Look:
     ) as session:
         files = snapshot.of_session(session)
         found = inspect(session.guest, EC2)
-        plan = make_plan(session.guest, TRANSFORMS, Context(edition.load(), found))
+        plan = make_plan(session.guest, TRANSFORMS, Context(edition.load(), found, choices or Choices()))
         assert found.windows is not None
         paths = (found.windows.hives[0].path, *found.windows.boot_stores)
         kept = {path: session.guest.read(path) or b"" for path in paths}
@@ -68,28 +94,49 @@ def _osinfo(appliance: Appliance) -> str:
     return str(appliance.inspect_get_osinfo(root))
 
 
-@pytest.mark.parametrize("name", ["2003", "2008r2", "2019", "2022"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in IN_EVERY_RUN else pytest.mark.all_boots)
+        for name in (row.name for row in windows.rows())
+    ],
+)
 def test_preview_apply_apply_again_and_revert(name: str, tmp_path: Path) -> None:
     row = windows.row(name)
-    disk, output = windows_disks.make(row, tmp_path, NAMES), tmp_path / "out.raw"
+    choices, options, libraries = _drivers(name, tmp_path)
+    disk, output = windows_disks.make(row, tmp_path, NAMES | libraries), tmp_path / "out.raw"
     content = hashlib.sha256(disk.read_bytes()).digest()
-    before = look(disk, judge=True)
-    assert before.osinfo == LIBGUESTFS[name]
+    before = look(disk, choices, judge=True)
+    assert before.osinfo in LIBGUESTFS[name]
     assert before.inspection.windows is not None
     assert before.inspection.windows.release.generation == row.generation
     assert (before.inspection.firmware, before.inspection.windows.host_name[:6]) == (row.firmware, "ledger")
 
-    assert main(["apply", str(disk), "--output", str(output), "--plan", before.plan.digest]) == 0
+    digest = before.plan.digest
+    assert main(["apply", str(disk), "--output", str(output), "--plan", digest, *options]) == 0
     assert hashlib.sha256(disk.read_bytes()).digest() == content
-    after = look(output)
+    after = look(output, choices)
     assert after.plan.changes == ()
     _as_planned(before, after)
     _read_by_others(before, after)
 
     assert main(["revert", str(output)]) == 0
-    reverted = look(output)
+    reverted = look(output, choices)
     assert reverted.files == before.files
-    assert reverted.plan.digest == before.plan.digest
+    assert reverted.plan.digest == digest
+
+
+def _drivers(name: str, folder: Path) -> tuple[Choices, list[str], dict[str, bytes]]:
+    """The driver of the disk for a Windows without one, how it is given, and what it is linked to."""
+    if name not in DRIVERS:
+        return Choices(), [], {}
+    files = dict(zip(DRIVERS[name], (INF.encode(), driver()), strict=True))
+    given = folder / "drivers"
+    for path, data in files.items():
+        (given / path).parent.mkdir(parents=True, exist_ok=True)
+        (given / path).write_bytes(data)
+    libraries = {f"/C:/Windows/System32/{n}": b"MZ" for n in ("ntoskrnl.exe", "drivers/storport.sys")}
+    return Choices(drivers=tuple(files.items())), ["--driver-dir", str(given)], libraries
 
 
 def _as_planned(before: Look, after: Look) -> None:
@@ -187,6 +234,22 @@ def test_a_hibernated_windows_is_refused_unless_its_session_may_go(
     assert main(["apply", str(disk), "--in-place", "--force-hibernated"]) == 0
     assert "what was not saved in it" in capsys.readouterr().out
     assert "/C:/hiberfil.sys" not in look(disk).files
+
+
+def test_check_finds_on_a_disk_what_it_finds_in_its_text(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = windows.row("2016")
+    disk = windows_disks.make(row, tmp_path)
+    guest = windows.guest(row)
+    text = Machine(guest, inspect(guest, EC2), edition.load())
+    wanted = {(found.rule, found.error, found.severity, found.path) for found in checks.run(text)}
+    little_room = ("R-45", None, Severity.FAILS, "/C:")  # a text has no free space
+    assert main(["check", "--json", str(disk)]) == 1
+    found = json.loads(capsys.readouterr().out)
+    told = {(row["rule"], row["error"], row["severity"], row["path"]) for row in found["findings"]}
+    assert told == wanted | {little_room}
+    assert found["licence"]["license_types"] == ["AWS", "BYOL"]
 
 
 def test_a_case_that_is_not_the_usual_one(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 
@@ -31,8 +31,8 @@ class Mounted(MemoryDisk):
         return self.boot if f"{path}/".startswith("/boot/") else self.root
 
 
-def mounted(**boot: int) -> Mounted:
-    return Mounted(Space("/", 4096, 100_000, 10_000), replace(Space("/boot", 1024, 50_000, 100), **boot))
+def mounted(blocks: int = 50_000, inodes: int = 100) -> Mounted:
+    return Mounted(Space("/", 4096, 100_000, 10_000), Space("/boot", 1024, blocks, inodes))
 
 
 def plan(*changes: tuple[str, int | None]) -> Plan:

@@ -150,12 +150,18 @@ class Source:
         return b"".join(self.parts(length))
 
     def skip_nuls(self) -> None:
-        """Padding between archives."""
+        """Padding between archives.
+
+        Raises:
+            FormatError: the limit is passed.
+        """
         while self.peek() == 0:
             padding = _NULS.match(self._held)
             length = 0 if padding is None else padding.end()
             self._held = self._held[length:]
             self.position += length
+            if self.position > self._limit:
+                raise FormatError(f"the archive unpacks to more than {self._limit} bytes")
 
 
 def read_archive(

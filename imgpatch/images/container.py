@@ -17,6 +17,7 @@ from pathlib import Path
 from imgpatch.errors import DamagedError, FormatError, RefusedError, UsageError
 from imgpatch.images import ova, qcow2, vdi, vhd, vhdx, vmdk
 from imgpatch.images.disk import SECTOR, Disk, FileDisk, Image, open_file
+from imgpatch.images.durable import refuse_undecodable
 from imgpatch.images.locks import refuse_used_by_qemu
 from imgpatch.images.partition_table import HEAD_SIZE, check_partition_table
 from imgpatch.images.sniff import OVA, RAW, VMDK_OTHER, sniff
@@ -88,6 +89,7 @@ def _regular_file(path: Path) -> Path:
         raise UsageError(f"{path}: no such file", hint="give the path of a disk image") from error
     except (OSError, RuntimeError) as error:
         raise RefusedError(f"{path}: cannot be reached ({error})", hint="check the path") from error
+    refuse_undecodable(real)
     if not stat.S_ISREG(mode):
         raise UsageError(
             f"{path}: a {_kind(mode)} stands where a disk image file was wanted",

@@ -72,6 +72,16 @@ def require_room(folder: Path, wanted: int, purpose: str) -> None:
         )
 
 
+def refuse_undecodable(path: Path) -> None:
+    """Raises RefusedError for a path that is no UTF-8: neither QEMU nor libguestfs can be told it."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise RefusedError(
+            f"{path}: the path is no UTF-8, and QEMU takes no other", hint="rename the file or its folder"
+        ) from error
+
+
 @contextmanager
 def work_folder(parent: Path, name: str) -> Iterator[Path]:
     """A folder of our own in `parent`, gone in the end, for what is being made for the output `name`.
@@ -82,6 +92,7 @@ def work_folder(parent: Path, name: str) -> Iterator[Path]:
     Raises:
         RefusedError: the folder cannot be made.
     """
+    refuse_undecodable(parent / name)
     prefix = f".{name}.imgpatch-"
     _remove_stale(parent, prefix)
     folder, lock = _make_locked(parent, prefix)

@@ -6,6 +6,7 @@ input and is refused before anything follows it.
 
 from __future__ import annotations
 
+import itertools
 import struct
 import sys
 import zlib
@@ -29,7 +30,9 @@ _V3 = struct.Struct(">QQQIIB")  # features, refcount order, header length, compr
 _OFFSET = 0x00FF_FFFF_FFFF_FE00  # bits 9 to 55 of an L1 or L2 entry
 _COMPRESSED = 1 << 62
 _ZERO = 1
-_MAX_L1_BYTES = 32 << 20  # QEMU's own limit
+_MAX_SIZE = 64 << 40
+_MAX_L1 = 1 << 20  # entries; QEMU takes four times as many, and a terabyte in clusters of 64 KiB needs 2048
+_MAX_SNAPSHOTS = 1000  # QEMU takes 65536, and a time that grows with their square to check them
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +109,14 @@ def _check_arithmetic(header: Header, compression: int) -> None:
         raise FormatError(f"unknown incompatible features {header.incompatible & ~_KNOWN:#x}")
     if compression not in (0, 1):
         raise FormatError(f"unknown compression type {compression}")
-    if header.l1_size * 8 > _MAX_L1_BYTES:
-        raise FormatError(f"an L1 table of {header.l1_size} entries is larger than QEMU allows")
+    if header.l1_size > _MAX_L1:
+        raise FormatError(f"an L1 table of {header.l1_size} entries, and {_MAX_L1} are the most that is read")
+    if header.snapshots > _MAX_SNAPSHOTS:
+        raise FormatError(
+            f"{header.snapshots} internal snapshots, and {_MAX_SNAPSHOTS} are the most that is taken"
+        )
+    if header.size > _MAX_SIZE:
+        raise FormatError(f"a disk of {header.size} bytes, and {_MAX_SIZE} are the most that is read")
     if header.l1_size * header.l2_entries * header.cluster_size < header.size:
         raise FormatError(f"an L1 table of {header.l1_size} entries cannot map {header.size} bytes")
 
@@ -135,12 +144,21 @@ class Qcow2:
         The last cluster may be short: QEMU does not write out its tail.
 
         Raises:
-            FormatError: a table points past the end of the file.
+            FormatError: a table points past the end of the file, or serves twice.
         """
         end = -(-self._file.size // self.header.cluster_size) * self.header.cluster_size
-        self._check_below(end, [self.header.refcount_offset, *(entry & _OFFSET for entry in self._l1)])
+        tables = sorted(entry & _OFFSET for entry in self._l1 if entry & _OFFSET)
+        self._check_below(end, [self.header.refcount_offset, *tables[-1:]])
+        # One table for every part of the disk would be a disk of terabytes in a small file.
+        shared = next((one for one, other in itertools.pairwise(tables) if one == other), None)
+        if shared is not None:
+            raise FormatError(f"its L2 table at byte {shared} serves for two parts of the disk")
+        if any(self._l1[-(-self.size // (self.header.l2_entries * self.header.cluster_size)) :]):
+            raise FormatError("its L1 table tells of clusters behind the end of the disk")
         for index in range(len(self._l1)):
-            self._check_below(end, map(self._host_offset, self._entries(index)))
+            entries = self._entries(index)
+            if entries.tobytes().strip(b"\0"):
+                self._check_below(end, map(self._host_offset, entries))
 
     def _check_below(self, end: int, offsets: Iterable[int]) -> None:
         last = max(offsets, default=0)

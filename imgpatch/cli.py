@@ -53,11 +53,10 @@ def cli(context: click.Context, verbose: int) -> None:
 
     Several IMAGE arguments are the disks of one machine, in the machine's order.
     """
-    logging.basicConfig(
-        level=(logging.WARNING, logging.WARNING, logging.DEBUG)[min(verbose, 2)],
-        format="%(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    shown = logging.StreamHandler(sys.stderr)
+    shown.setFormatter(_Shown("%(name)s: %(message)s"))
+    level = (logging.WARNING, logging.WARNING, logging.DEBUG)[min(verbose, 2)]
+    logging.basicConfig(level=level, handlers=[shown])
     context.obj = on_stderr(verbose=verbose > 0)
     context.call_on_close(context.obj.close)  # after an error too: its message wants a clean line
 
@@ -261,6 +260,13 @@ def _print_json(fields: Mapping[str, Any]) -> None:
     _print(document.dumps(fields))
 
 
+class _Shown(logging.Formatter):
+    """Messages name files, and files in archives, by names that a terminal may obey."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return text.safe(super().format(record))
+
+
 class _Interrupted(BaseException):
     """A signal asks to stop; no KeyboardInterrupt, at which click would print a line of its own."""
 
@@ -296,7 +302,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (_Interrupted, KeyboardInterrupt, click.Abort):
         return _fail("interrupted", None, EXIT_INTERRUPTED)
     except Exception:  # noqa: BLE001  the last resort: a bug is shown whole, with an exit code of its own
-        traceback.print_exc()
+        for line in traceback.format_exc().rstrip("\n").split("\n"):
+            click.echo(text.safe(line), err=True)
         return _fail("this is a bug in imgpatch", "please report it with the lines above", EXIT_BUG)
     return ended if isinstance(ended, int) else 0
 

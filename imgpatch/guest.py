@@ -17,6 +17,17 @@ from imgpatch.errors import RefusedError
 from imgpatch.storage import Storage
 
 MAX_LINKS = 40  # as the kernel has it: path_resolution(7)
+MAX_FILE = 1 << 30
+"""Bytes of a file that is read whole: an initramfs or a registry hive may have hundreds of mebibytes."""
+
+MAX_TEXT = 1 << 20
+"""Bytes of configuration, which grammars read line by line: real systems have some hundred kibibytes."""
+
+MAX_NAMES = 100_000
+"""In a folder that is looked through."""
+
+MAX_PATHS = 10_000
+"""That a pattern matches."""
 
 
 class Kind(StrEnum):
@@ -87,11 +98,11 @@ class Guest:
     def exists(self, path: str) -> bool:
         return self.stat(path) is not None
 
-    def read(self, path: str) -> bytes | None:
+    def read(self, path: str, limit: int = MAX_FILE) -> bytes | None:
         """The contents of a regular file; None: no such file, or a dangling link.
 
         Raises:
-            RefusedError: there is something else of this name.
+            RefusedError: there is something else of this name, or it has more than `limit` bytes.
         """
         real = self.resolve(path)
         stat = self.tree.lstat(real)
@@ -101,6 +112,12 @@ class Guest:
             raise RefusedError(
                 f"{path}: a {stat.kind} of the guest stands where a regular file was wanted",
                 hint="look at the path in the guest; imgpatch does not touch what it cannot read",
+            )
+        if stat.size > limit:
+            raise RefusedError(
+                f"{path}: a file of {stat.size} bytes in the guest, "
+                f"and {limit} are the most that is read of it",
+                hint="look at the file in the guest: no system writes one so large there",
             )
         return self.tree.read(real)
 
@@ -112,12 +129,18 @@ class Guest:
 
     def text(self, path: str) -> str | None:
         """`read`, decoded so that bytes outside UTF-8 survive the way back (`surrogateescape`)."""
-        data = self.read(path)
+        data = self.read(path, MAX_TEXT)
         return None if data is None else data.decode("utf-8", "surrogateescape")
 
     def listdir(self, path: str) -> Sequence[str]:
-        """The names in a directory, sorted; empty where there is none."""
-        return self.tree.listdir(self.resolve(path))
+        """The names in a directory, sorted; empty where there is none.
+
+        Raises:
+            RefusedError: there are more than `MAX_NAMES`.
+        """
+        names = self.tree.listdir(self.resolve(path))
+        _refuse_many(path, len(names), MAX_NAMES, "names")
+        return names
 
     def glob(self, pattern: str) -> Sequence[str]:
         """The existing paths that match, sorted, spelt as the pattern spells them.
@@ -135,6 +158,7 @@ class Guest:
                 for name in self.listdir(base)
                 if fnmatch.fnmatchcase(name, part) and (part.startswith(".") or not name.startswith("."))
             ]
+            _refuse_many(pattern, len(found), MAX_PATHS, "paths")
         return sorted(path for path in found if self.stat(path, follow=False) is not None)
 
     def _resolve(self, path: str, *, follow_last: bool) -> str:
@@ -170,6 +194,14 @@ class Guest:
             return name
         folded = name.casefold()
         return next((n for n in self.tree.listdir(directory) if n.casefold() == folded), name)
+
+
+def _refuse_many(path: str, found: int, limit: int, what: str) -> None:
+    if found > limit:
+        raise RefusedError(
+            f"{path}: {found} {what} in the guest, and {limit} are the most that is looked through",
+            hint="look at the folder in the guest; no system needs so many files there",
+        )
 
 
 def _components(path: str) -> list[str]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import posixpath
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from imgpatch import devices as device_names
 from imgpatch.errors import UnsupportedGuestError
 from imgpatch.formats import fstab, mdadm_conf
+from imgpatch.guest import MAX_TEXT
 from imgpatch.images import windows_volumes
 from imgpatch.images.appliance import Appliance, ApplianceError
 from imgpatch.images.layout import MD_MEMBER, incomplete_arrays, incomplete_groups, with_md_names
@@ -30,6 +32,7 @@ NEEDED_BELOW = ("/boot", "/efi", "/etc", "/usr", "/var")
 
 NEEDED_TYPES = LINUX_TYPES | {"vfat", "msdos"}
 OPTIONS = "noatime"
+MAX_MOUNTS = 50
 TOP_LEVEL = 5
 """The subvolume that is the whole of a Btrfs (btrfs-subvolume(8))."""
 
@@ -149,9 +152,24 @@ def _named(appliance: Appliance, devices: Mapping[str, Device]) -> Mapping[str, 
         return devices
     for path in mdadm_conf.PATHS:
         with contextlib.suppress(ApplianceError):
-            text = appliance.read_file(path).decode("utf-8", "surrogateescape")
+            text = _text(appliance, path)
             return with_md_names(devices, tuple(mdadm_conf.arrays(text)))
     return devices
+
+
+def _text(appliance: Appliance, path: str) -> str:
+    """A file of configuration; empty where something else stands there, that could be read for ever."""
+    status = appliance.statns(path)
+    if not stat.S_ISREG(status["st_mode"]):
+        return ""
+    if status["st_size"] > MAX_TEXT:
+        raise UnsupportedGuestError(
+            f"{path}: a file of {status['st_size']} bytes in the guest, and {MAX_TEXT} are the most that is "
+            "read of it",
+            hint="look at the file in the guest: no system writes one so large there",
+        )
+    data: bytes = appliance.read_file(path)
+    return data.decode("utf-8", "surrogateescape")
 
 
 def _refuse_subvolumes(appliance: Appliance, device: Device, here: set[str]) -> None:
@@ -231,7 +249,7 @@ def _wanted(appliance: Appliance, storage: Storage) -> Iterable[tuple[str, Devic
     text = ""
     if _present(appliance, "/etc", ["fstab"]):
         with contextlib.suppress(ApplianceError):  # a link that leads nowhere, as of NixOS
-            text = appliance.read_file("/etc/fstab").decode("utf-8", "surrogateescape")
+            text = _text(appliance, "/etc/fstab")
     for entry in fstab.entries(text):
         point = posixpath.normpath(entry.fs_file)
         if point == "/" or not any(point == p or point.startswith(f"{p}/") for p in NEEDED_BELOW):
@@ -241,7 +259,7 @@ def _wanted(appliance: Appliance, storage: Storage) -> Iterable[tuple[str, Devic
             chosen = [option for option in entry.options if option.startswith(("subvol=", "subvolid="))]
             found.setdefault(point, (device, ",".join((OPTIONS, *chosen))))
     points = sorted(found, key=lambda point: point.count("/"))
-    return [(point, *found[point]) for point in points]
+    return [(point, *found[point]) for point in points[:MAX_MOUNTS]]
 
 
 def _replayed(appliance: Appliance) -> Iterable[str]:

@@ -27,6 +27,7 @@ from imgpatch.progress import Progress
 from imgpatch.storage import Storage
 
 ETC_LIMIT_KIB = 64 * 1024
+ETC_FILES = 50_000
 """/etc is fetched as one archive, unless it is larger than any real one."""
 
 ACL = "system.posix_acl_access"
@@ -98,7 +99,7 @@ class ApplianceTree:
         self._stats: dict[str, Stat | None] = {}
         self._names: dict[str, Sequence[str]] = {}
         self._contents: dict[str, bytes] = {}
-        if "/" in types and appliance.du("/etc") <= ETC_LIMIT_KIB:
+        if "/" in types and _is_usual(appliance, "etc"):
             self._fetch("/etc")
 
     def lstat(self, path: str) -> Stat | None:
@@ -328,6 +329,16 @@ def _lstatns_in(appliance: Appliance, parent: str, name: str) -> dict[str, Any] 
     # the list form answers with the inode -1.
     raw: dict[str, Any] = appliance.lstatnslist(parent, [name or "."])[0]
     return None if raw["st_ino"] == -1 else raw
+
+
+def _is_usual(appliance: Appliance, folder: str) -> bool:
+    """Whether a folder is not too large to take, holes in its files counted, and not a link."""
+    script = f"cd /sysroot && test -d {folder} -a ! -h {folder} && du -s --inodes {folder} && "
+    try:
+        inodes, size = appliance.debug("sh", [f"{script}du -sk --apparent-size {folder}"]).strip().split("\n")
+    except ApplianceError:
+        return False
+    return int(inodes.split()[0]) <= ETC_FILES and int(size.split()[0]) <= ETC_LIMIT_KIB
 
 
 def _listdir(appliance: Appliance, path: str) -> Sequence[str]:

@@ -6,7 +6,7 @@ import posixpath
 import re
 from dataclasses import dataclass
 
-from imgpatch.guest import Guest, Kind, Stat
+from imgpatch.guest import MAX_TEXT, Guest, Kind, Stat
 from imgpatch.storage import Device
 
 GUEST = "guest"
@@ -80,7 +80,7 @@ class GrubFiles:
     def read(self, path: str) -> bytes | None:
         """A file by its path in the guest; None where there is none, or no regular one."""
         stat = self.guest.stat(path)
-        return self.guest.read(path) if stat is not None and stat.kind is Kind.FILE else None
+        return self.guest.read(path, MAX_TEXT) if stat is not None and stat.kind is Kind.FILE else None
 
     def stat(self, path: str) -> Stat | None:
         """What GRUB finds under a path of the guest; it follows no link from one file system to another.
@@ -98,7 +98,7 @@ class GrubFiles:
     def seen(self, path: str) -> bytes | None:
         """The contents of a regular file as GRUB reads it."""
         stat = self.stat(path)
-        return self.guest.read(path) if stat is not None and stat.kind is Kind.FILE else None
+        return self.guest.read(path, MAX_TEXT) if stat is not None and stat.kind is Kind.FILE else None
 
     def _mounted_at(self, path: str) -> Device | None:
         mounts = self.guest.storage.mounts

@@ -71,6 +71,12 @@ class BlockTable:
             if not any(data == pattern * (len(data) // self._width) for pattern in patterns):
                 yield page * _PAGE_ENTRIES, self._numbers(data)
 
+    def largest(self, *skipped: int) -> int | None:
+        """The largest entry but for these; None where there is no other."""
+        found = (max(set(page).difference(skipped), default=-1) for _, page in self.pages(*skipped))
+        largest = max(found, default=-1)
+        return None if largest < 0 else largest
+
     def _bytes(self, page: int) -> bytes:
         first = page * _PAGE_ENTRIES
         count = min(_PAGE_ENTRIES, self.count - first)

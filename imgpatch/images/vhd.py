@@ -197,9 +197,10 @@ class Vhd:
         """First byte behind the headers, the table and all blocks, in whole sectors."""
         if self.header is None or self._table is None:
             return self.size
-        last = max((offset for _, offset in self._blocks()), default=-self.header.stored_size)
+        last = self._table.largest(_UNUSED)
+        blocks = 0 if last is None else last * SECTOR + self.header.stored_size
         headers = self.footer.header_at + SPARSE_HEADER_SIZE
-        return -(-max(last + self.header.stored_size, headers, self._table.end) // SECTOR) * SECTOR
+        return -(-max(blocks, headers, self._table.end) // SECTOR) * SECTOR
 
     def footer_faults(self) -> tuple[str, ...]:
         """Why the footers are not what a reader of both would accept (documents E-09)."""

@@ -103,7 +103,7 @@ class Bar:
         bar = "" if done is None else f"[{'#' * full}{'-' * (WIDTH - full)}] "
         if done is not None and size:
             bar += f"{_amount(done * size, size)} of {_amount(size, size)}, "
-        left = "" if done is None or not size else _left(done, seconds)
+        left = "" if done is None or not size else time_left(done, seconds)
         self._write(f"{WIPE}{NO_WRAP}{bar}{seconds:.0f} s{left}  {text}{WRAP}")
 
     def _write(self, text: str) -> None:
@@ -118,7 +118,7 @@ def _amount(count: float, size: int) -> str:
     return f"{count / (1 << shift):.{1 if unit == 'GiB' else 0}f} {unit}"
 
 
-def _left(done: float, seconds: float) -> str:
+def time_left(done: float, seconds: float) -> str:
     """How long the rest takes if it goes on like this; nothing where that is a mere guess."""
     if done < LEAST_KNOWN or seconds < SHOW_AFTER:
         return ""

@@ -86,6 +86,9 @@ def test_nothing_is_written_where_the_import_would_fail(
         (["--usage-operation", "RunInstances:9"], "RunInstances:0800"),
         (["--boot-mode", "uefi", "--edition", "2019"], "no such option"),
         (["--output", "a", "--output", "b"], "1 disks and 2 outputs"),
+        (["--output-format", "vmdk"], "go with --output"),
+        (["--thin"], "go with --output"),
+        (["--output", "a", "--thin", "--output-format", "raw"], "--thin writes qcow2"),
     ],
 )
 def test_a_call_that_the_service_refuses(

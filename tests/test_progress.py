@@ -71,6 +71,30 @@ def test_a_bar_shows_the_fraction_and_goes_with_its_step() -> None:
     assert lines[-2:] == ["0 s  next", ""]
 
 
+def test_bytes_and_the_time_left_are_told_where_they_are_known() -> None:
+    stream = io.StringIO()
+    bar = Bar(stream)
+    bar.step("writing out.vmdk", 300 << 20)
+    wait_until_drawn(stream, "writing")
+    bar.fraction(0.01)
+    wait_until_drawn(stream, "3 MiB of 300 MiB, 0 s  writing")  # too early to say how long it will take
+    bar.fraction(0.5)
+    wait_until_drawn(stream, "150 MiB of 300 MiB, 0 s, 0 s left  writing")
+    bar.step("adding up out.vmdk", 40 << 30)
+    bar.fraction(0.25)
+    wait_until_drawn(stream, "10.0 GiB of 40.0 GiB, ")
+    bar.close()
+
+
+@pytest.mark.parametrize(
+    ("done", "seconds", "said"),
+    [(0.0, 60, ""), (0.01, 60, ""), (0.5, 0.01, ""), (0.5, 60, ", 60 s left"), (0.1, 60, ", 9 min left"),
+     (0.999, 60, ", 0 s left"), (1.0, 60, ", 0 s left")],
+)  # fmt: skip
+def test_the_time_left(done: float, seconds: float, said: str) -> None:
+    assert progress.time_left(done, seconds) == said
+
+
 def test_nothing_is_drawn_after_the_end() -> None:
     stream = io.StringIO()
     bar = Bar(stream)

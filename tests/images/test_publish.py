@@ -229,6 +229,44 @@ def test_what_a_killed_run_leaves_the_next_removes(source: Path, tmp_path: Path)
     assert not list(work.iterdir())
 
 
+PUBLISH = """
+import pathlib, sys
+from imgpatch.cli import _Interrupted, _stopped_by_signals
+from imgpatch.images.container import open_images
+from tests.images.test_publish import Told, publish, target
+class Loud(Told):
+    def fraction(self, done):
+        print("going", flush=True)
+try:
+    images, outputs = open_images([sys.argv[1]]), [pathlib.Path(sys.argv[2])]
+    with _stopped_by_signals(), target(images, outputs, sys.argv[3]) as files:
+        publish(files, Loud())
+except _Interrupted:
+    sys.exit(130)
+"""
+
+
+@pytest.mark.usefixtures("signals_arrive")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("output_format", ["raw", "vmdk", "ova"])
+def test_a_signal_while_writing_leaves_nothing(
+    tmp_path: Path, output_format: str, number: signal.Signals
+) -> None:
+    """Processes and threads are at work then: qemu-img, and those that compress."""
+    source = disks.make(tmp_path / "disk.img", disks.mbr() + os.urandom(64 * disks.MIB - 512))
+    with subprocess.Popen(
+        [sys.executable, "-c", PUBLISH, source, tmp_path / "out", output_format], stdout=subprocess.PIPE
+    ) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == b"going\n"
+        start = time.monotonic()
+        run.send_signal(number)
+        run.stdout.read()
+    assert run.returncode == 130
+    assert time.monotonic() - start < 10
+    assert list(tmp_path.iterdir()) == [source]
+
+
 def test_an_image_read_is_kept_from_another_run_that_writes(source: Path) -> None:
     images = open_images([source])
     with (

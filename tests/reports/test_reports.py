@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from imgpatch import edition
 from imgpatch.formats import cpio
 from imgpatch.images.disk import Image
+from imgpatch.images.output import Written
 from imgpatch.inspection import Inspection
 from imgpatch.inspection.bootloader import BootEntry, Bootloader
 from imgpatch.inspection.kernels import DriverState, Kernel, Presence
@@ -185,6 +186,25 @@ def test_a_describer_speaks_for_its_format() -> None:
     assert "+++ /etc/fstab" in shown
     rows = document.plan_document(PLAN, NEWEST, describe=describe)["changes"]
     assert [("description" in row, "diff" in row) for row in rows] == [(True, False)] + [(False, True)] * 3
+
+
+def test_new_files_are_told_with_their_sizes_and_sums() -> None:
+    one = Written(Path("/srv/out.vmdk"), "vmdk", 10 << 30, 1 << 20, "ab" * 32)
+    other = Written(Path("/srv/o\x1but.raw"), "raw", 10 << 40, 10 << 40, None)
+    lines = text.render_written(("/srv/out.vmdk", "/srv/out.raw"), (one, other)).split("\n")
+    assert lines[:3] == [
+        "Written and verified: /srv/out.vmdk",
+        "  vmdk, 10737418240 bytes of disk in 1048576 bytes",
+        f"  sha256 {'ab' * 32}",
+    ]
+    assert "not added up" in lines[5]
+    assert "\x1b" not in "".join(lines)
+    assert text.render_written(("/srv/disk.img",)) == "Written and verified: /srv/disk.img\n"
+    found = json.loads(document.dumps(document.plan_document(PLAN, NEWEST, files=(one,))))
+    assert found["files"] == [
+        {"path": "/srv/out.vmdk", "format": "vmdk", "size": 10 << 30, "file_size": 1 << 20, "notes": [],
+         "sha256": "ab" * 32}
+    ]  # fmt: skip
 
 
 def test_an_initramfs_shows_the_files_it_gains() -> None:

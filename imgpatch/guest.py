@@ -23,6 +23,9 @@ MAX_FILE = 1 << 30
 MAX_TEXT = 1 << 20
 """Bytes of configuration, which grammars read line by line: real systems have some hundred kibibytes."""
 
+MAX_INDEX = 64 << 20
+"""Bytes of a text that a program writes and lists all of something in: `modules.alias` alone has 1.5 MB."""
+
 MAX_NAMES = 100_000
 """In a folder that is looked through."""
 
@@ -127,9 +130,9 @@ class Guest:
         stat = self.tree.lstat(real)
         return self.tree.head(real, size) if stat is not None and stat.kind is Kind.FILE else b""
 
-    def text(self, path: str) -> str | None:
+    def text(self, path: str, limit: int = MAX_TEXT) -> str | None:
         """`read`, decoded so that bytes outside UTF-8 survive the way back (`surrogateescape`)."""
-        data = self.read(path, MAX_TEXT)
+        data = self.read(path, limit)
         return None if data is None else data.decode("utf-8", "surrogateescape")
 
     def listdir(self, path: str) -> Sequence[str]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from imgpatch.formats import file_contexts
 from imgpatch.formats.file_contexts import FileContexts
-from imgpatch.guest import Guest, Kind
+from imgpatch.guest import MAX_INDEX, Guest, Kind
 
 CONFIG = "/etc/selinux/config"
 DEFAULT_POLICY = "targeted"  # libselinux's own, where the file names none
@@ -57,10 +57,10 @@ def guest_labels(guest: Guest) -> Labels:
     mode = _setting(text, "SELINUX=", last=False) or "disabled"
     name = _setting(text, "SELINUXTYPE=", last=True) or DEFAULT_POLICY
     base = posixpath.join("/etc/selinux", name, "contexts/files/file_contexts")
-    main = guest.text(base)
+    main = guest.text(base, MAX_INDEX)
     contexts = None
     if main is not None:
-        texts = [main, *(guest.text(base + end) or "" for end in (".homedirs", ".local"))]
+        texts = [main, *(guest.text(base + end, MAX_INDEX) or "" for end in (".homedirs", ".local"))]
         substitutions = [guest.text(base + end) or "" for end in (".subs", ".subs_dist")]
         contexts = file_contexts.build(texts, substitutions)
     return Labels(mode.lower().startswith(("enforcing", "permissive")), contexts)

@@ -16,6 +16,7 @@ import zstandard
 from imgpatch.errors import FormatError, RefusedError
 from imgpatch.formats import cpio, fstab, grubcfg, initramfs, interfaces, netplan, shellvars
 from imgpatch.guest import MAX_NAMES, MAX_PATHS, MAX_TEXT, Guest, Kind, MemoryTree, Stat
+from imgpatch.inspection.kernels import read_index
 from imgpatch.storage import Storage
 
 MIB = 1 << 20
@@ -185,3 +186,12 @@ ALIASES = "a0: &a0 x\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)
 def test_netplan_that_explodes_is_refused(text: str, message: str) -> None:
     with pytest.raises(FormatError, match=message):
         netplan.parse(text)
+
+
+def test_an_index_of_modules_is_as_long_as_kernels_have_it() -> None:
+    """Ubuntu's modules.alias has 1.5 MB: more than any configuration, and no reason to refuse the machine."""
+    line = "alias pci:v00001D0Fd0000{:04X}sv*sd*bc*sc*i* nvme\n"
+    aliases = "".join(line.format(number % 65536) for number in range(40_000))
+    assert len(aliases) > MAX_TEXT
+    tree = MemoryTree({"/lib/modules/6.8/modules.alias": aliases.encode()})
+    assert read_index(guest(tree), "/lib/modules/6.8", ("modules.alias",)).aliases

@@ -11,7 +11,7 @@ from enum import StrEnum
 from imgpatch.errors import RefusedError
 from imgpatch.formats import initramfs, modindex
 from imgpatch.formats.modindex import module_name
-from imgpatch.guest import Guest, Kind
+from imgpatch.guest import MAX_INDEX, Guest, Kind
 from imgpatch.inspection.bootloader import BootEntry, Bootloader
 from imgpatch.target import XEN_PLATFORM, Driver, Target
 
@@ -119,7 +119,7 @@ def _kernel(guest: Guest, bootloader: Bootloader | None, target: Target, image: 
     archive, problem = open_initramfs(guest, path)
     config = read_config(guest, image, release)
     files = _files_of(guest, folder, target)
-    builtin = modindex.names_in(guest.text(f"{folder}/modules.builtin") or "")
+    builtin = modindex.names_in(guest.text(f"{folder}/modules.builtin", MAX_INDEX) or "")
     loaded = None if archive is None else archive.modules(release)
     states = tuple(_driver_state(driver, files, builtin, config, loaded) for driver in target.drivers)
     if archive is not None and squash_image(archive) is not None:
@@ -229,7 +229,7 @@ def read_config(guest: Guest, image: str, release: str) -> Mapping[str, str]:
 
 
 def read_index(guest: Guest, folder: str, names: tuple[str, ...] = modindex.TEXTS) -> modindex.ModuleIndex:
-    texts = {name: guest.text(f"{folder}/{name}") for name in names}
+    texts = {name: guest.text(f"{folder}/{name}", MAX_INDEX) for name in names}
     return modindex.parse({name: text for name, text in texts.items() if text is not None}, folder)
 
 

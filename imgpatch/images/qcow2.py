@@ -32,6 +32,9 @@ _COMPRESSED = 1 << 62
 _ZERO = 1
 _MAX_SIZE = 64 << 40
 _MAX_L1 = 1 << 20  # entries; QEMU takes four times as many, and a terabyte in clusters of 64 KiB needs 2048
+_MAX_STATE = 4 << 40
+"""Bytes behind the end of the disk: the memory of a running machine, while a snapshot is made of it."""
+
 _MAX_SNAPSHOTS = 1000  # QEMU takes 65536, and a time that grows with their square to check them
 
 
@@ -153,8 +156,11 @@ class Qcow2:
         shared = next((one for one, other in itertools.pairwise(tables) if one == other), None)
         if shared is not None:
             raise FormatError(f"its L2 table at byte {shared} serves for two parts of the disk")
-        if any(self._l1[-(-self.size // (self.header.l2_entries * self.header.cluster_size)) :]):
-            raise FormatError("its L1 table tells of clusters behind the end of the disk")
+        # `savevm` takes the memory out of the active tables again, and leaves them, empty.
+        mapped = self.header.l2_entries * self.header.cluster_size
+        behind = sum(map(bool, self._l1[-(-self.size // mapped) :])) * mapped
+        if behind > _MAX_STATE + mapped:
+            raise FormatError(f"its L1 table tells of {behind} bytes behind the end of the disk")
         for index in range(len(self._l1)):
             entries = self._entries(index)
             if entries.tobytes().strip(b"\0"):
@@ -241,10 +247,16 @@ class Qcow2:
         data = self._file.read(offset, length)
         try:
             if self.header.zstd:
-                return zstandard.ZstdDecompressor().stream_reader(data).read(cluster)
-            return zlib.decompressobj(-15).decompress(data, cluster)
+                found = zstandard.ZstdDecompressor().stream_reader(data).read(cluster)
+            else:
+                found = zlib.decompressobj(-15).decompress(data, cluster)
         except (zlib.error, zstandard.ZstdError) as error:
             raise FormatError(f"a compressed cluster at byte {offset} cannot be unpacked: {error}") from error
+        if len(found) < cluster:
+            raise FormatError(
+                f"a compressed cluster at byte {offset} unpacks to {len(found)} of {cluster} bytes"
+            )
+        return found
 
 
 def _only_allocated(data: bytes, bitmap: int) -> bytes:

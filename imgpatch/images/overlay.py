@@ -13,6 +13,9 @@ from imgpatch.images.durable import require_room
 LEAST_ROOM = 256 << 20
 """Bytes a working folder must have free: several initramfs with their originals, and a journal's replay."""
 
+LONGEST_NAME = 1023
+"""Bytes of what an overlay calls the image below it (docs/interop/qcow2.txt of QEMU)."""
+
 
 def create_overlay(image: Image, path: Path, room: int = LEAST_ROOM, pass_fds: Sequence[int] = ()) -> Image:
     """Makes an overlay of an image at an absolute path and gives it as an image.
@@ -29,7 +32,14 @@ def create_overlay(image: Image, path: Path, room: int = LEAST_ROOM, pass_fds: S
     require_room(path.parent, room, "the overlay")
     try:
         node = qemu.node(image)
-        backing = ("-b", qemu.name(node), "-F", node["driver"])
+        below = qemu.name(node)
+        if len(below.encode()) > LONGEST_NAME:
+            raise RefusedError(
+                f"{image.path}: a path of {len(bytes(image.path))} bytes, and an overlay has room for "
+                f"{LONGEST_NAME} bytes of it and what else describes the image",
+                hint="move the image to a folder with a shorter path; a link does not help",
+            )
+        backing = ("-b", below, "-F", node["driver"])
         qemu.run("create", "-q", "-f", "qcow2", *backing, path, pass_fds=pass_fds)
     except qemu.QemuImgError as error:
         raise RefusedError(

@@ -92,7 +92,7 @@ def node(image: Image) -> dict[str, Any]:
 
 def name(block_node: dict[str, Any]) -> str:
     """A block node as the name of a file, as QEMU takes it everywhere."""
-    return "json:" + json.dumps(block_node)
+    return "json:" + json.dumps(block_node, ensure_ascii=False, separators=(",", ":"))
 
 
 def _start(arguments: Sequence[str | Path], pass_fds: Sequence[int]) -> subprocess.Popen[bytes]:

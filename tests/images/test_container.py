@@ -72,6 +72,24 @@ def test_links_are_followed_to_an_absolute_path(tmp_path: Path, monkeypatch: pyt
     assert open_images(["link"])[0].path == path
 
 
+@pytest.mark.parametrize("name", ["\u65e5\u672c" * 40, "a\"b',c:\n%d\t\\"], ids=["Japanese", "signs"])
+def test_an_overlay_lies_over_an_image_with_any_name(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name / name
+    folder.mkdir(parents=True)
+    (image,) = open_images([disks.make(folder / name, disks.content())])
+    over = create_overlay(image, tmp_path / "over.qcow2", room=0)
+    assert disks.guest_bytes(over.path, "qcow2") == disks.content()
+
+
+def test_a_path_too_long_for_an_overlay_is_told(tmp_path: Path) -> None:
+    folder = tmp_path.joinpath(*["long" * 50] * 5)
+    folder.mkdir(parents=True)
+    (image,) = open_images([disks.make(folder / "disk.img", disks.content())])
+    with pytest.raises(RefusedError, match=r"a path of 1\d\d\d bytes") as caught:
+        create_overlay(image, tmp_path / "over.qcow2", room=0)
+    assert "shorter path" in (caught.value.hint or "")
+
+
 def test_a_blank_disk_may_stand_beside_one_that_is_not(tmp_path: Path) -> None:
     full = disks.make(tmp_path / "a.img", disks.content())
     blank = disks.make(tmp_path / "b.img", bytes(disks.MIB))

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from imgpatch.errors import CommitError, FormatError, RefusedError, StalePlanError
+from imgpatch.errors import CommitError, FormatError, RefusedError, StalePlanError, UsageError
 from imgpatch.images import locks, lowering, merging, qemu, redolog
 from imgpatch.images.disk import FileDisk, Image, open_file
 from imgpatch.images.durable import require_room, signals_held, write_file
@@ -155,6 +155,7 @@ def recover(paths: Sequence[Path]) -> Recovered | None:
     """Finishes or discards what a killed run left at any of these images; None: nothing was left.
 
     Raises:
+        UsageError: there is no such image, and nothing was left of it.
         RefusedError: another imgpatch is at work, or the images are not those that the log was made for.
         CommitError: finishing stopped again.
     """
@@ -163,6 +164,8 @@ def recover(paths: Sequence[Path]) -> Recovered | None:
         folder = redolog.find(path)
         if folder is not None:
             done = _settle(folder, path.resolve()) or done
+        elif not os.path.exists(path):
+            raise UsageError(f"{path}: no such file", hint="give the path of a disk image")
     return done
 
 

@@ -26,6 +26,9 @@ from imgpatch.images.durable import sync_folder, write_file
 SCHEMA = 2
 _STATE = "state.json"
 _POINTER = "belongs-to"
+_NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ENAMETOOLONG)
+"""With the last, none can have been made; with the one before, the image cannot be reached either."""
+
 _WHAT_TO_DO = (
     "look into that folder; if the image is as you want it, delete the folder, else restore the image first"
 )
@@ -129,12 +132,24 @@ class RedoLog:
 def _make(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700)
+        if not _is_private(folder.lstat()):  # `find` would not trust it, and a killed run never be finished
+            folder.rmdir()
+            raise RefusedError(
+                f"{folder}: the file system gives folders another owner or mode than they are made with, "
+                "and a change in place keeps its log there",
+                hint="mount it so that folders belong to this user alone (umask=022), or use --output",
+            )
         sync_folder(folder.parent)
     except OSError as error:
         raise RefusedError(
             f"{folder}: cannot be made ({error.strerror}), and a change in place keeps its log there",
             hint="make the image's folder writable, or use --output",
         ) from error
+
+
+def _is_private(status: os.stat_result) -> bool:
+    writable = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not writable
 
 
 def folder_of(image: Path) -> Path:
@@ -152,16 +167,16 @@ def find(path: Path) -> Path | None:
         RefusedError: the folder is not one that imgpatch of this user made.
     """
     image = Path(os.path.realpath(path))
+    if not image.name:  # the root folder
+        return None
     folder = folder_of(image)
     try:
         status = folder.lstat()
-    except FileNotFoundError:
-        return None
     except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:  # none can have been made beside such an image
+        if error.errno in _NOTHING_THERE:
             return None
         raise
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
+    if not _is_private(status):
         raise RefusedError(
             f"{folder}: stands where imgpatch keeps its log, and is no private folder of this user",
             hint="run imgpatch as the user who ran it before; " + _WHAT_TO_DO,

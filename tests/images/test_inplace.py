@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from imgpatch.errors import CommitError, RefusedError, StalePlanError
+from imgpatch.errors import CommitError, RefusedError, StalePlanError, UsageError
 from imgpatch.images import locks, merging, redolog
 from imgpatch.images.container import open_images
 from imgpatch.images.disk import Image, open_file
@@ -248,8 +248,17 @@ def test_a_merge_that_fails_keeps_the_log(tmp_path: Path) -> None:
     assert contents(paths) == [new(0), new(1)]
 
 
-def test_nothing_left_is_nothing_to_recover(tmp_path: Path) -> None:
-    assert recover([tmp_path / "disk.img"]) is None
+@pytest.mark.parametrize("name", ["file", "/", "."])
+def test_nothing_left_is_nothing_to_recover(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    assert recover([tmp_path / name]) is None
+
+
+@pytest.mark.parametrize("name", ["disk.img", "file/disk.img", "x" * 300])
+def test_what_is_not_there_is_not_called_recovered(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UsageError, match="no such file"):
+        recover([tmp_path / name])
 
 
 @pytest.fixture

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Iterable
 from pathlib import Path
 
 from imgpatch.images import qemu, reflink
-from imgpatch.images.disk import Image
-from imgpatch.images.layers import merged, open_layered, open_stored
+from imgpatch.images.disk import FileDisk, Image, open_file
+from imgpatch.images.layers import joined, merged, open_layered, window, open_stored
 from imgpatch.images.output_formats import QEMU_NAMES, convert_options, user_name
+from imgpatch.images.qcow2 import Qcow2
 from imgpatch.images.readback import Tell
 from imgpatch.images.vmdk_writer import write_stream_optimized
 
 _CLUSTER = 1 << 16
 _WINDOWS = 250  # QEMU opens the files once for each of them, and 1024 files is what a process mostly may open
-_LEAST_GAP = 1 << 20
+_GAP = 1 << 20
 
 
 def stored(image: Image, overlay: Path | None = None) -> int:
@@ -25,6 +25,15 @@ def stored(image: Image, overlay: Path | None = None) -> int:
             return _in_clusters(disk.allocated())
     with open_layered(image, overlay) as layered:
         return _in_clusters(layered.allocated())
+
+
+def left_behind(image: Image) -> tuple[str, ...]:
+    """What of an image a new file has not, since only its disk is read."""
+    if image.format != "qcow2":
+        return ()
+    with open_file(image.path) as descriptor:
+        count = Qcow2(FileDisk(descriptor, image.offset, image.length)).header.snapshots
+    return (f"{image.name} has {count} internal snapshots, which are not in the output",) if count else ()
 
 
 def room(stored: int, size: int, written: str) -> int:
@@ -80,36 +89,19 @@ def _sources(image: Image, overlay: Path) -> list[str]:
     QEMU's driver for VHDX does not tell what is not stored, and would read it all. So what our own reader
     finds stored is named to it in pieces, with nothing but zeros between them.
     """
-    over = {"driver": "qcow2", "file": {"driver": "file", "filename": str(overlay)}}
+    over = qemu.node(Image(overlay, "qcow2", image.size))
     if image.format != "vhdx":
         return [qemu.name(over)]
     with open_layered(image, overlay) as layered:
-        windows = joined(layered.allocated(), _WINDOWS)
+        windows = joined(layered.allocated(), _WINDOWS, _GAP)
     sources, at = [], 0
     for offset, length in (*windows, (image.size, 0)):
         if offset > at:
             sources.append(qemu.name({"driver": "null-co", "size": offset - at, "read-zeroes": True}))
         if length:
-            sources.append(qemu.name({"driver": "raw", "offset": offset, "size": length, "file": over}))
+            sources.append(qemu.name(window(over, offset, length)))
         at = offset + length
     return sources
-
-
-def joined(extents: Iterable[tuple[int, int]], most: int) -> Sequence[tuple[int, int]]:
-    """As many extents as `most`, with the smallest gaps between them filled."""
-    extents = list(merged(extents))
-    gaps = sorted(
-        (after - offset - length for (offset, length), (after, _) in pairwise(extents)),
-        reverse=True,
-    )
-    least = max(_LEAST_GAP, gaps[most - 1] + 1 if len(gaps) >= most else 0)
-    found: list[tuple[int, int]] = []
-    for offset, length in extents:
-        if found and offset - sum(found[-1]) < least:
-            found[-1] = (found[-1][0], offset + length - found[-1][0])
-        else:
-            found.append((offset, length))
-    return found
 
 
 def _in_clusters(extents: Iterable[tuple[int, int]]) -> int:

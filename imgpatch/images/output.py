@@ -7,7 +7,7 @@ from pathlib import Path
 
 from imgpatch.formats.ovf_edit import NewMachine
 from imgpatch.images import pack, readback, reflink, thin
-from imgpatch.images.convert import stored, write_disk
+from imgpatch.images.convert import left_behind, stored, write_disk
 from imgpatch.images.disk import Image
 from imgpatch.images.durable import sync_file
 from imgpatch.images.layers import changed_bytes
@@ -92,7 +92,7 @@ class _Making:
             return self._into_copy(image, overlay, new)
         made, size = self._written(image, overlay, new, self.output.format)
         self._read_back(made, image, overlay, size)
-        return self._done(new, size)
+        return self._done(new, size, left_behind(image))
 
     def thin(self) -> tuple[Path, Written]:
         image, overlay = self._only()
@@ -117,9 +117,9 @@ class _Making:
             pack.disks_in(new, self.output.images, self.progress.fraction), self._pairs(), strict=True
         ):
             self._read_back(member, image, overlay, stored(image, overlay))
-        return self._done(
-            new, size, tuple(f"left out of {self.output.path.name}: {what}" for what in left_out)
-        )
+        notes = [f"left out of {self.output.path.name}: {what}" for what in left_out]
+        notes += [note for image in self.output.images for note in left_behind(image)]
+        return self._done(new, size, tuple(notes))
 
     def _into_copy(self, image: Image, overlay: Path, new: Path) -> tuple[Path, Written]:
         size = changed_bytes(overlay)
@@ -149,11 +149,8 @@ class _Making:
     def _read_back(self, made: Image, image: Image, overlay: Path, size: int) -> None:
         self._step("reading back", size)
         readback.check_whole(made)
-        # QEMU's driver for VHDX reads what is not stored, too: all of a disk that is mostly empty.
-        if made.format == "vmdk" and image.format != "vhdx":
-            readback.compare_by_qemu(made, overlay, self.progress.fraction)
-        else:
-            readback.compare_by_readers(made, image, overlay, self.progress.fraction)
+        compare = readback.compare_by_qemu if made.format == "vmdk" else readback.compare_by_readers
+        compare(made, image, overlay, self.progress.fraction)
 
     def _done(self, new: Path, size: int, notes: tuple[str, ...] = ()) -> tuple[Path, Written]:
         file_size = new.stat().st_size

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from imgpatch.errors import RefusedError, UsageError
@@ -16,30 +17,36 @@ from imgpatch.images.output import Output, Written, make_output
 from imgpatch.images.output_formats import OVA
 from imgpatch.progress import Progress
 
+_LONGEST_NAME = 255 - len("..imgpatch-12345678")  # what the folder of `work_folder` adds to it
 
-def check_output(output: Path, sources: Sequence[Image], *, overwrite: bool = False) -> Path:
+
+def check_output(output: Path, sources: Sequence[Image]) -> Path:
     """Tells early what would make publishing fail; gives the absolute path.
 
     Raises:
-        UsageError: the output exists (and is not to be overwritten), or is no place for a file.
+        UsageError: the output exists, or is no place for a file.
         RefusedError: its folder cannot be written.
     """
     output = Path(os.path.abspath(output))  # not resolve(): a link there is to be seen
+    if len(os.fsencode(output.name)) > _LONGEST_NAME:
+        raise UsageError(
+            f"{output}: the name is too long: {_LONGEST_NAME} bytes are the most", hint="choose a shorter one"
+        )
+    check_folder(output.parent)
     if any(output.exists() and output.samefile(source.path) for source in sources):
         raise UsageError(
             f"{output}: the output is the image itself", hint="choose another name, or use --in-place"
         )
     if output.is_symlink() or (output.exists() and not output.is_file()):
         raise UsageError(f"{output}: no regular file, and a new file was wanted", hint="choose another name")
-    if output.exists() and not overwrite:
+    if output.exists():
         raise _exists(output)
-    check_folder(output.parent)
     return output
 
 
 def check_folder(folder: Path) -> None:
     """Raises UsageError where there is no such folder, RefusedError where it cannot be written."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # False, too, where it cannot be reached
         raise UsageError(f"{folder}: no such folder", hint="make it first")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise RefusedError(
@@ -74,7 +81,6 @@ def publish(
     *,
     machine: NewMachine | None = None,
     work_dir: Path | None = None,
-    overwrite: bool = False,
 ) -> tuple[Written, ...]:
     """Writes new files: all whole, read back and synced before the first gets its name.
 
@@ -86,7 +92,6 @@ def publish(
         progress: told each step.
         machine: what an OVA is to describe, where the images are in none.
         work_dir: for what is needed only meanwhile; None: beside the output.
-        overwrite: whether an output may replace a file.
 
     Raises:
         UsageError: an output came to exist meanwhile.
@@ -102,16 +107,24 @@ def publish(
                 scratch = stack.enter_context(work_folder(work_dir, output.path.name))
             require_output_room(output, folder, scratch)
             made.append(make_output(output, folder, scratch, machine, progress))
+        images = [image for output in outputs for image in output.images]
         for new, written in made:
-            _give_name(new, written.path, overwrite=overwrite)
+            _keep_private(new, images)
+            _give_name(new, written.path)
             sync_folder(written.path.parent)
     return tuple(written for _, written in made)
 
 
-def _give_name(made: Path, output: Path, *, overwrite: bool) -> None:
-    if overwrite:
-        made.replace(output)
-        return
+def _keep_private(made: Path, images: Sequence[Image]) -> None:
+    """Lets nobody read a new file who may not read the images: the same secrets are in it."""
+    mode = stat.S_IMODE(made.stat().st_mode)
+    for image in images:
+        mode &= 0o600 | image.path.stat().st_mode
+    with suppress(PermissionError):  # FAT has one mode for all files
+        made.chmod(mode)
+
+
+def _give_name(made: Path, output: Path) -> None:
     try:
         output.hardlink_to(made)  # unlike rename(2), never replaces what came to be there meanwhile
     except FileExistsError as error:

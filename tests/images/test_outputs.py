@@ -15,10 +15,9 @@ from imgpatch.errors import RefusedError, UsageError
 from imgpatch.formats.ovf_edit import NewMachine
 from imgpatch.images import ova, qemu, reflink
 from imgpatch.images.container import open_images
-from imgpatch.images.convert import joined
 from imgpatch.images.destination import Destination, Published, check_destination, new_files
 from imgpatch.images.disk import FileDisk, Image, open_file
-from imgpatch.images.layers import open_stored
+from imgpatch.images.layers import joined, open_stored
 from imgpatch.images.output_formats import CHOICES, check_suffix, user_name
 from imgpatch.images.overlay import create_overlay
 from imgpatch.images.readback import check_whole, compare_by_readers
@@ -241,6 +240,14 @@ def test_a_disk_of_nothing_but_a_partition_table(tmp_path: Path, output: str) ->
     assert (tmp_path / "out").stat().st_blocks * 512 < 4 * disks.MIB
 
 
+@pytest.mark.parametrize("kind", [None, "vmdk", "ova"])
+def test_snapshots_that_are_left_behind_are_told(tmp_path: Path, kind: str | None) -> None:
+    source = disks.make(tmp_path / "a.qcow2", content(SIZE), "qcow2")
+    disks.qemu_img("snapshot", "-c", "before", source)
+    done = apply(open_images([source]), [tmp_path / "out"], kind)
+    assert any("1 internal snapshots" in message for message in done.messages)
+
+
 def test_a_thin_output_finds_its_image_from_another_folder(tmp_path: Path) -> None:
     data, wanted = content(SIZE), edited(content(SIZE), EDITS)
     (tmp_path / "images").mkdir()
@@ -356,8 +363,8 @@ def test_what_contradicts_itself_is_refused(destination: Destination) -> None:
 def test_the_smallest_gaps_are_filled() -> None:
     mib = 1 << 20
     extents = [(0, mib), (10 * mib, mib), (11 * mib + 512, mib), (30 * mib, mib), (50 * mib, 5)]
-    assert joined(extents, 3) == [(0, 12 * mib + 512), (30 * mib, mib), (50 * mib, 5)]
-    assert joined(extents, 2) == [(0, 31 * mib), (50 * mib, 5)]
-    assert joined(extents, 1) == [(0, 50 * mib + 5)]
-    assert joined(extents, 100) == [(0, mib), (10 * mib, 2 * mib + 512), (30 * mib, mib), (50 * mib, 5)]
-    assert joined([], 3) == []
+    assert joined(extents, 3, mib) == [(0, 12 * mib + 512), (30 * mib, mib), (50 * mib, 5)]
+    assert joined(extents, 2, mib) == [(0, 31 * mib), (50 * mib, 5)]
+    assert joined(extents, 1, mib) == [(0, 50 * mib + 5)]
+    assert joined(extents, 100, mib) == [(0, mib), (10 * mib, 2 * mib + 512), (30 * mib, mib), (50 * mib, 5)]
+    assert joined([], 3, mib) == []

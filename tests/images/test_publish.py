@@ -116,6 +116,15 @@ def test_an_output_can_be_read_by_whom_the_umask_lets(source: Path) -> None:
     assert source.with_name("out").stat().st_mode & 0o777 == 0o640
 
 
+@pytest.mark.parametrize("output_format", ["raw", "qcow2", "vmdk", "vhd", "vhdx", "ova"])
+def test_an_output_can_be_read_by_nobody_who_cannot_read_the_image(source: Path, output_format: str) -> None:
+    source.chmod(0o400)
+    output = source.with_name("out")
+    with target(open_images([source]), [output], output_format) as files:
+        publish(files)
+    assert output.stat().st_mode & 0o777 == 0o600
+
+
 def test_what_exists_is_not_replaced(source: Path) -> None:
     output = source.with_name("out")
     output.write_bytes(b"mine")
@@ -142,6 +151,8 @@ def test_what_comes_to_exist_meanwhile_is_not_replaced(source: Path) -> None:
         ("dangling", "no regular file"),
         ("folder", "no regular file"),
         ("nowhere/out", "no such folder"),
+        ("disk.img/out", "no such folder"),
+        ("x" * 240, "too long"),
     ],
 )
 def test_an_output_that_cannot_be_is_refused(source: Path, name: str, said: str) -> None:

@@ -39,7 +39,8 @@ def check_partition_table(head: bytes, size: int, name: str = "the disk") -> str
         name: the subject of messages.
 
     Raises:
-        RefusedError: a partition, a backup header or a file system reaches past the end of the disk.
+        RefusedError: a partition, a backup header or a file system reaches past the end of the disk, or the
+            sectors have another size than those of EC2.
     """
     gpt = _gpt(head)
     if gpt is not None:
@@ -90,6 +91,11 @@ def _check_gpt(gpt: _Gpt, head: bytes, size: int, name: str) -> None:
             f"{name}: the backup of its GPT should be at byte {gpt.alternate * gpt.sector}, and the disk "
             f"has only {size}; the image is truncated, or was shrunk",
             hint=f"{_CUT_SHORT}; if it was shrunk on purpose, move the backup with `sgdisk -e`",
+        )
+    if gpt.sector != _SECTOR:
+        raise RefusedError(
+            f"{name}: its GPT is made for sectors of {gpt.sector} bytes, and a disk on EC2 has {_SECTOR}",
+            hint="copy the partitions into a new disk with sectors of 512 bytes, on the machine itself",
         )
 
 

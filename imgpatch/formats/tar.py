@@ -14,7 +14,6 @@ from imgpatch.errors import FormatError
 
 BLOCK = 512
 RECORD = 20 * BLOCK  # what an archive is padded to
-MAGIC, MAGIC_AT = b"ustar", 257
 NAME_SIZE = 100
 MAX_EXTENSION = 64 << 10
 """Bytes of a header that belongs to the next one: a long name, or pax records."""
@@ -64,11 +63,6 @@ class Member:
     def end(self) -> int:
         """Where the next header stands."""
         return _after(self.offset, self.size)
-
-
-def is_tar(head: bytes) -> bool:
-    """Whether an archive begins so: its first header, told by the magic and the checksum."""
-    return len(head) >= BLOCK and head.startswith(MAGIC, MAGIC_AT) and _sums_up(head[:BLOCK])
 
 
 def members(read: Callable[[int, int], bytes], size: int, limit: int) -> Iterator[Member]:

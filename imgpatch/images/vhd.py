@@ -55,7 +55,6 @@ class Footer:
         chs_size: cylinders x heads x sectors, in bytes.
         creator: the application that made it: `win `, `vbox`, `qemu`.
         header_at: first byte of the sparse header; means nothing in a fixed disk.
-        saved_state: the machine was suspended when the file was last written.
         checksum_fault: how the checksum is wrong; empty where it is right.
     """
 
@@ -64,7 +63,6 @@ class Footer:
     chs_size: int
     creator: str
     header_at: int
-    saved_state: bool
     checksum_fault: str
 
 
@@ -77,7 +75,7 @@ def parse_footer(data: bytes) -> Footer:
     if len(data) != SECTOR or not data.startswith(MAGIC):
         raise FormatError("no VHD footer")
     fields = _FOOTER.unpack_from(data)
-    _, _, version, header_at, _, creator, _, _, _, size, cylinders, heads, sectors, kind, _, _, saved = fields
+    _, _, version, header_at, _, creator, _, _, _, size, cylinders, heads, sectors, kind, *_ = fields
     if version >> 16 != 1:
         raise FormatError(f"VHD version {version:#010x}, and only 0x00010000 exists")
     if kind not in _VARIETIES:
@@ -90,7 +88,6 @@ def parse_footer(data: bytes) -> Footer:
         chs_size=cylinders * heads * sectors * SECTOR,
         creator=creator.decode("ascii", "backslashreplace"),
         header_at=header_at,
-        saved_state=saved != 0,
         checksum_fault=_checksum_fault(data, _FOOTER_SUM_AT),
     )
 

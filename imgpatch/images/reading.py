@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,6 +21,9 @@ from imgpatch.images.windows_volumes import Opening
 from imgpatch.progress import Progress
 
 log = logging.getLogger(__name__)
+
+_ROOM = 16 << 20
+"""Bytes that must be free for temporary files: overlays, and what libguestfs puts there."""
 
 
 @contextlib.contextmanager
@@ -49,7 +53,7 @@ def held_images(paths: Sequence[Path], progress: Progress) -> Iterator[tuple[Ima
 def reading_session(images: Sequence[Image], progress: Progress, opening: Opening) -> Iterator[Session]:
     """An appliance with overlays of these disks in it."""
     with work_folder(Path(tempfile.gettempdir()), "reading") as folder:
-        overlays = [create_overlay(i, folder / f"overlay{n}.qcow2", room=0) for n, i in enumerate(images)]
+        overlays = [create_overlay(i, folder / f"overlay{n}.qcow2", _ROOM) for n, i in enumerate(images)]
         drives = [Drive(overlay.path, overlay.format, writable=False) for overlay in overlays]
         settings = appliance_settings(progress)
         progress.step("launching the appliance")
@@ -58,7 +62,16 @@ def reading_session(images: Sequence[Image], progress: Progress, opening: Openin
 
 
 def appliance_settings(progress: Progress) -> Settings:
-    """How an appliance is launched on this machine, which is probed for it once."""
+    """How an appliance is launched on this machine, which is probed for it once.
+
+    Raises:
+        RefusedError: none can be, or there is no folder for its temporary files.
+    """
+    folder = os.environ.get("TMPDIR")
+    if folder and not os.path.isdir(folder):
+        raise RefusedError(
+            f"TMPDIR is {folder}, and there is no such folder", hint="name one with some room, or unset it"
+        )
     progress.step("probing this machine")
     return probe.appliance_settings(probe.probe())
 

@@ -11,8 +11,9 @@ from imgpatch.errors import RefusedError
 from imgpatch.images import redolog
 from imgpatch.images.container import open_images
 from imgpatch.images.inplace import InPlace
-from imgpatch.images.reading import refuse_half_merged
+from imgpatch.images.reading import appliance_settings, refuse_half_merged
 from imgpatch.images.redolog import RedoLog
+from imgpatch.progress import Silent
 from tests.images import changes, disks
 
 pytestmark = disks.needs_qemu_img
@@ -52,3 +53,9 @@ def test_a_change_that_is_being_made_is_not_called_a_killed_one(tmp_path: Path) 
     paths = changes.machine(tmp_path, "raw")
     with InPlace(open_images(paths)), pytest.raises(RefusedError, match="another imgpatch"):
         refuse_half_merged(paths)
+
+
+def test_a_folder_for_temporary_files_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", "/nowhere")
+    with pytest.raises(RefusedError, match="TMPDIR is /nowhere"):
+        appliance_settings(Silent())

@@ -78,6 +78,11 @@ class InPlace:
         recover(paths)
         self._locks = stack.enter_context(locks.hold(paths, writing=True))
         self._before = tuple(map(_identity, self._locks))
+        for image, descriptor in zip(self.images, self._locks, strict=True):
+            if (count := os.fstat(descriptor).st_nlink) > 1:
+                log.warning(
+                    "%s: the file has %d names (hard links), and changes under all", image.path, count
+                )
         self._log = RedoLog.start(self.images)
         stack.callback(self._discard)
         yield "state written"

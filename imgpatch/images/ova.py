@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import posixpath
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from imgpatch.errors import DamagedError, FormatError, RefusedError
@@ -95,6 +96,8 @@ class Ova:
 
     def _descriptor(self) -> Member:
         found = [member for member in self.members if member.name.lower().endswith(".ovf")]
+        # macOS's tar puts the attributes of a file before it, in one with `._` before its name.
+        found = [member for member in found if not posixpath.basename(member.name).startswith("._")]
         top = [member for member in found if "/" not in member.name]
         if len(top) != 1:
             names = ", ".join(member.name for member in found[:10]) or "none"

@@ -42,7 +42,10 @@ def check_partition_table(head: bytes, size: int, name: str = "the disk") -> str
         RefusedError: a partition, a backup header or a file system reaches past the end of the disk, or the
             sectors have another size than those of EC2.
     """
-    gpt = _gpt(head)
+    partitions = list(_mbr_partitions(head))
+    # Without its protective MBR a GPT is what an earlier use of the disk left, and no system reads it.
+    stale = partitions and all(kind != _PROTECTIVE for _, kind, _, _ in partitions)
+    gpt = None if stale else _gpt(head)
     if gpt is not None:
         _check_gpt(gpt, head, size, name)
         return "gpt"
@@ -50,7 +53,6 @@ def check_partition_table(head: bytes, size: int, name: str = "the disk") -> str
     if fstype is not None:
         _check_file_system(fstype, head, size, name)
         return fstype
-    partitions = list(_mbr_partitions(head))
     if not partitions:
         return None
     for number, kind, first, count in partitions:

@@ -328,7 +328,9 @@ def test_holes_of_a_raw_image_stay(tmp_path: Path) -> None:
     assert path.stat().st_blocks * 512 < 500_000
 
 
-def test_the_file_stays_the_same_with_its_owner_mode_and_links(tmp_path: Path) -> None:
+def test_the_file_stays_the_same_with_its_owner_mode_and_links(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (path,) = machine(tmp_path, "vhd")
     path.chmod(0o640)
     (tmp_path / "link").hardlink_to(path)
@@ -341,6 +343,7 @@ def test_the_file_stays_the_same_with_its_owner_mode_and_links(tmp_path: Path) -
         before.st_ino, before.st_uid, before.st_gid, before.st_mode, 2,
     )  # fmt: skip
     assert contents([tmp_path / "link"]) == [new(0)]
+    assert "2 names (hard links)" in caplog.text
 
 
 def test_what_qemu_cannot_write_is_refused_at_once(tmp_path: Path) -> None:

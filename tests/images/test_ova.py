@@ -139,6 +139,14 @@ def test_order_and_strange_members_are_said() -> None:
     assert "no manifest" in found.verify()[0]
 
 
+def test_attributes_that_macos_puts_beside_files_are_no_second_descriptor() -> None:
+    disk = ("disk1.vmdk", bytes(1024))
+    text = ovas.vmware().encode()
+    found = opened(ovas.archive([("./._box.ovf", b"attributes"), ("./box.ovf", text), disk]))
+    assert found.descriptor.name == "box.ovf"
+    assert [member.name for member in found.disks] == ["disk1.vmdk"]
+
+
 def test_sparse_member_with_a_long_map_is_passed_over() -> None:
     sparse = bytearray(ovas.of_kind("holes", tarfile.GNUTYPE_SPARSE).tobuf(tarfile.GNU_FORMAT))
     sparse[482] = 1

@@ -92,3 +92,8 @@ def test_a_gpt_for_larger_sectors_is_refused() -> None:
     """An appliance with sectors of 512 bytes would find nothing on the disk."""
     with pytest.raises(RefusedError, match="sectors of 4096 bytes"):
         check_partition_table(gpt(1024, 1000, sector=4096), 4 * MIB)
+
+
+def test_what_is_left_of_an_earlier_gpt_is_none() -> None:
+    head = mbr(2048, 2048).ljust(512, b"\0") + gpt(1 << 30, 1 << 29)[512:]
+    assert check_partition_table(head, 4 * MIB) == "dos"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from imgpatch.images import qemu, reflink
 from imgpatch.images.disk import FileDisk, Image, open_file
-from imgpatch.images.layers import joined, merged, open_layered, window, open_stored
+from imgpatch.images.layers import joined, merged, node, open_layered, open_stored, window
 from imgpatch.images.output_formats import QEMU_NAMES, convert_options, user_name
 from imgpatch.images.qcow2 import Qcow2
 from imgpatch.images.readback import Tell
@@ -45,9 +45,7 @@ def room(stored: int, size: int, written: str) -> int:
         written: its format.
     """
     if written in ("vmdk", "ova"):
-        return (
-            stored // 3
-        )  # as systems compress mostly; should it be more, the disk is full later and all is undone
+        return stored // 3  # as systems mostly compress; where it is more, a full disk is told later
     return stored + size // 4096 + (1 << 20)
 
 
@@ -89,7 +87,7 @@ def _sources(image: Image, overlay: Path) -> list[str]:
     QEMU's driver for VHDX does not tell what is not stored, and would read it all. So what our own reader
     finds stored is named to it in pieces, with nothing but zeros between them.
     """
-    over = qemu.node(Image(overlay, "qcow2", image.size))
+    over = node(image, overlay)
     if image.format != "vhdx":
         return [qemu.name(over)]
     with open_layered(image, overlay) as layered:

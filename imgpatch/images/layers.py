@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+from imgpatch.images import qemu
 from imgpatch.images.container import READERS
 from imgpatch.images.disk import FileDisk, Image, StoredDisk, open_file
 from imgpatch.images.merging import Changed, covered, runs
@@ -41,6 +44,41 @@ def merged(extents: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
             end = max(end, offset + length)
     if end > start:
         yield start, end - start
+
+
+def joined(extents: Iterable[tuple[int, int]], most: int, gap: int) -> Sequence[tuple[int, int]]:
+    """At most as many extents, with the smallest gaps between them filled.
+
+    Args:
+        extents: in order.
+        most: how many.
+        gap: bytes; smaller ones are filled however few extents there are.
+    """
+    extents = list(merged(extents))
+    gaps = sorted((after - sum(extent) for extent, (after, _) in pairwise(extents)), reverse=True)
+    least = max(gap, gaps[most - 1] + 1 if len(gaps) >= most else 0)
+    found: list[tuple[int, int]] = []
+    for offset, length in extents:
+        if found and offset - sum(found[-1]) < least:
+            found[-1] = (found[-1][0], offset + length - found[-1][0])
+        else:
+            found.append((offset, length))
+    return found
+
+
+def node(image: Image, overlay: Path) -> dict[str, Any]:
+    """An overlay over its image, as a block node of QEMU, whatever the overlay says of its image."""
+    file = {"driver": "file", "filename": str(overlay)}
+    return {"driver": "qcow2", "file": file, "backing": qemu.node(image)}
+
+
+def window(block_node: dict[str, Any], offset: int, length: int) -> dict[str, Any]:
+    """A part of a disk, as a block node of QEMU.
+
+    Of a disk with a backing file, qemu-img convert reads it rightly, while qemu-img compare takes all for
+    zeros that is not in the topmost layer.
+    """
+    return {"driver": "raw", "offset": offset, "size": length, "file": block_node}
 
 
 def pieces(extents: Iterable[tuple[int, int]], most: int) -> Iterator[tuple[int, int]]:

@@ -14,12 +14,13 @@ from pathlib import Path
 from imgpatch.errors import FormatError, RefusedError, VerifyError
 from imgpatch.images import qemu
 from imgpatch.images.disk import FileDisk, Image, StoredDisk, open_file
-from imgpatch.images.layers import Layered, merged, open_layered, open_stored, pieces
+from imgpatch.images.layers import Layered, merged, node, open_layered, open_stored, pieces
 from imgpatch.images.vhd import Vhd
 from imgpatch.images.vmdk import Vmdk
 
 _PIECE = 1 << 20
 _HASHED = 4 << 30
+_TERABYTE = 1 << 40
 
 Tell = Callable[[float], None]
 
@@ -101,18 +102,27 @@ def _equal(written: StoredDisk, wanted: Layered, offset: int, length: int, new: 
     return found == wanted.read(offset, length)
 
 
-def compare_by_qemu(new: Image, overlay: Path, progress: Tell) -> None:
-    """Compares a new file with an overlay, by QEMU.
+def compare_by_qemu(new: Image, image: Image, overlay: Path, progress: Tell) -> None:
+    """Compares a new file with an overlay over an image, by QEMU.
 
     Raises:
         VerifyError: a byte differs.
     """
-    over = qemu.name({"driver": "qcow2", "file": {"driver": "file", "filename": str(overlay)}})
+    pair = [qemu.name(one) for one in (node(image, overlay), qemu.node(new))]
     try:
-        qemu.run_with_progress("compare", over, qemu.name(qemu.node(new)), progress=progress)
+        qemu.run_with_progress("compare", *pair, progress=progress)
     except qemu.QemuImgError as error:
         said = str(error).replace("exit status 1", "the contents differ")
         raise VerifyError(f"{new.name}: what was written does not read back: {said}") from error
+
+
+def qemu_goes_through(image: Image) -> bool:
+    """Whether QEMU goes through a disk in a time that what is stored of it accounts for.
+
+    Its driver for VMDK looks at every grain there could be, and the one for VHDX reads as zeros what is not
+    stored.
+    """
+    return image.size <= _TERABYTE and image.format != "vhdx"
 
 
 def sha256(path: Path, done: int, progress: Tell) -> str | None:

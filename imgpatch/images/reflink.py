@@ -8,6 +8,7 @@ from pathlib import Path
 
 from imgpatch.images import qemu
 from imgpatch.images.disk import FileDisk, Image, open_file
+from imgpatch.images.layers import node
 from imgpatch.images.merging import covered, merge
 from imgpatch.images.qcow2 import Qcow2
 from imgpatch.images.readback import Tell
@@ -40,12 +41,8 @@ def can_clone(source: Path, folder: Path) -> bool:
 def merge_into_copy(copy: Image, overlay: Path, progress: Tell) -> None:
     """Writes what an overlay changes into a raw or qcow2 copy of the image below it."""
     if copy.format != "raw":
-        over = {
-            "driver": "qcow2",
-            "file": {"driver": "file", "filename": str(overlay)},
-            "backing": qemu.node(copy),
-        }
-        qemu.run_with_progress("commit", "-d", qemu.name(over), progress=progress)
+        over = qemu.name(node(copy, overlay))
+        qemu.run_with_progress("commit", "-d", over, progress=progress)
         return
     descriptor = os.open(copy.path, os.O_RDWR | os.O_CLOEXEC)
     try:

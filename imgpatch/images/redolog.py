@@ -186,8 +186,17 @@ def find(path: Path) -> Path | None:
         return folder
     first = Path(os.path.normpath(folder / os.fsdecode(pointer.read_bytes())))
     log = load(first) if first.is_dir() else None
-    belongs = log is not None and image in log.paths()
-    return first if belongs else folder
+    if log is not None and image in log.paths():
+        return first
+    # Its log is removed after what points to it: where it is not, a disk was moved, or is not mounted.
+    ended = log is None and first.is_dir()
+    if not ended and (log is None or log.state is State.COMMITTING):
+        raise RefusedError(
+            f"{image}: a change in place of it and of other disks was killed, and its log at {first} is not "
+            "there, or is of another place",
+            hint=f"put all disks back where they were; to keep this one as it stands, delete {folder}",
+        )
+    return folder
 
 
 def load(folder: Path) -> RedoLog | None:
@@ -229,7 +238,10 @@ def _refuse_foreign(log: RedoLog) -> None:
         for pointer in pointers
     )
     if folder_of(first) != log.folder or not known:
-        raise RefusedError(f"{log.folder}: its state names disks that do not belong to it", hint=_WHAT_TO_DO)
+        raise RefusedError(
+            f"{log.folder}: its state names disks that do not belong to it",
+            hint=f"if they were moved apart, put all disks back where they were; else {_WHAT_TO_DO}",
+        )
 
 
 def remove(folder: Path) -> None:

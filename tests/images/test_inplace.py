@@ -20,6 +20,7 @@ from imgpatch.images import locks, merging, redolog
 from imgpatch.images.container import open_images
 from imgpatch.images.disk import Image, open_file
 from imgpatch.images.inplace import InPlace, Recovered, finish_steps, recover
+from imgpatch.images.reading import refuse_half_merged
 from tests.images import changes, disks
 from tests.images.changes import AT, COMMITTING, contents, fill, machine, new, old
 
@@ -189,6 +190,27 @@ def test_a_missing_disk_of_an_unfinished_change_is_named(tmp_path: Path) -> None
     paths[1].rename(tmp_path / "elsewhere")
     with pytest.raises(RefusedError, match=r"d1\.raw: is gone"):
         recover(paths[:1])
+
+
+@pytest.mark.parametrize("moved", [0, 1])
+def test_a_disk_moved_away_from_the_others_is_not_called_whole(tmp_path: Path, moved: int) -> None:
+    """What it knows of them stays, so that all can be finished when they are together again."""
+    paths = [tmp_path / "a" / "d0.raw", tmp_path / "b" / "d1.raw"]
+    for made, path in zip(machine(tmp_path, "raw", 2), paths, strict=True):
+        path.parent.mkdir()
+        made.rename(path)
+    assert killed_after(paths, "disk 0 merged") == "disk 0 merged"
+    folder, away = paths[moved].parent, tmp_path / "away"
+    folder.rename(away)
+    second = paths[1] if moved == 0 else away / "d1.raw"
+    for look in (recover, refuse_half_merged):
+        with pytest.raises(RefusedError, match=r"killed, and its log|do not belong") as caught:
+            look([second])
+        assert "put all disks back" in (caught.value.hint or "")
+    away.rename(folder)
+    assert recover(paths[1:]) is Recovered.FINISHED
+    assert contents(paths) == [new(0), new(1)]
+    assert [sorted(path.parent.iterdir()) for path in paths] == [[path] for path in paths]
 
 
 def test_a_log_cannot_reach_a_file_that_does_not_know_of_it(tmp_path: Path) -> None:

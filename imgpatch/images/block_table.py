@@ -31,6 +31,10 @@ def extent(file: Disk, offset: int, length: int, what: str) -> bytes:
     return data
 
 
+_MAPPED = 1 << 28
+"""Places for blocks up to which a row of numbers is mapped: 16 TiB in grains of 64 KiB."""
+
+
 class BlockTable:
     """Whole numbers of one width in a row."""
 
@@ -89,6 +93,13 @@ class BlockTable:
         return numbers
 
 
+class _Sparse(dict[int, int]):
+    """Zero at every place that was not set: for a file that pretends to be larger than any memory."""
+
+    def __missing__(self, place: int) -> int:
+        return 0
+
+
 class Claims:
     """Who owns which bytes of a file: named parts, then blocks of one size."""
 
@@ -125,8 +136,10 @@ class Claims:
         """
         code: Literal["H", "I"] = "H" if length // unit < 0xFFFF else "I"
         places = end // length + 2
-        # Pages of an anonymous mapping take no memory before they are written to; a bytearray does.
-        begins = memoryview(mmap(-1, places * array(code).itemsize)).cast(code)
+        begins: memoryview | _Sparse = _Sparse()
+        if places <= _MAPPED:
+            # Pages of an anonymous mapping take no memory before they are written to; a bytearray does.
+            begins = memoryview(mmap(-1, places * array(code).itemsize)).cast(code)
         for offset in offsets:
             if offset + length > end:
                 raise FormatError(

@@ -294,7 +294,7 @@ class Vhdx:
             FormatError: a block is in an unknown state, cut off, or overlaps something else.
         """
         block = self.metadata.block_size
-        limit = max(min(self._file.size, _FARTHEST), self._end_of_short_block())
+        limit = min(max(self._file.size, self._end_of_short_block()), _FARTHEST)
         offsets = (offset for _, offset in self._blocks())
         self._claims.check_blocks(offsets, unit=MIB, length=block, end=limit)
 

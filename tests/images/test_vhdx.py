@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from fixtures import vhds
 from imgpatch.errors import FormatError
 from imgpatch.images import vhdx
+from imgpatch.images.block_table import Claims
 from imgpatch.images.disk import FileDisk
 from tests.images import disks
 
@@ -219,3 +220,14 @@ def test_changed_headers_never_end_in_anything_but_a_format_error(edits: list[tu
     except FormatError:
         return
     assert sum(length for _, length in disk.allocated()) <= max(len(data), disk.size)
+
+
+@pytest.mark.parametrize("end", [1 << 40, 1 << 62])
+def test_blocks_are_told_apart_however_large_a_file_pretends_to_be(end: int) -> None:
+    """Found by fuzzing: a number for each place of 2^62 bytes is more than can be mapped."""
+    claims = Claims([(0, MIB, "the headers")])
+    claims.check_blocks([MIB, 5 * MIB, end - MIB], unit=MIB, length=MIB, end=end)
+    with pytest.raises(FormatError, match="overlap"):
+        claims.check_blocks([end - MIB, MIB, end - MIB], unit=MIB, length=MIB, end=end)
+    with pytest.raises(FormatError, match="the headers"):
+        claims.check_blocks([0], unit=MIB, length=MIB, end=end)

@@ -29,7 +29,7 @@ _OBSTACLES: Mapping[Obstacle, tuple[str, str, str]] = {
     Obstacle.SE_SPARSE: ("it is in SEsparse format, a delta of vSphere's", _EXPORT, "R-06"),
     Obstacle.COWD: ("it is in ESX's own sparse format (COWD)", _EXPORT, "R-02"),
     Obstacle.RAW_DEVICE: ("it stands for a device of another machine", _EXPORT, "R-07"),
-    Obstacle.ENCRYPTED: ("it is encrypted by VMware", "decrypt it, then export it again", "R-02"),
+    Obstacle.ENCRYPTED: ("it is encrypted by VMware", "decrypt the machine, and export it again", "R-02"),
     Obstacle.SPLIT: ("its disk lies in several files", _EXPORT, "R-02"),
     Obstacle.FLAT: (
         "it is only a descriptor, and no file but those that are named is opened",
@@ -149,6 +149,12 @@ def _of_vhd(disk: vhd.Vhd) -> Iterator[Refusal]:
 def _of_vhdx(disk: vhdx.Vhdx) -> Iterator[Refusal]:
     yield _differencing(disk.variety, "R-05")
     replay = "mount and unmount it on Windows, or repair a copy: qemu-img check -r all '{path}'"
+    yield (
+        disk.sector_size != SECTOR,
+        f"its sectors have {disk.sector_size} bytes, and {SECTOR} are read",
+        ("copy the disk into a new one with sectors of 512 bytes, on the machine itself"),
+        None,
+    )
     yield disk.log_pending, "its log holds writes that are not in it yet", replay, None
 
 

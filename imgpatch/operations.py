@@ -237,7 +237,7 @@ def _writing(
             log.warning("a run that was killed has been %s", recovered)
     else:
         refuse_half_merged(paths)
-    images = open_images(paths)
+    images = open_images(paths, progress)
     with (
         _in_place(images, progress, opening)
         if destination.in_place

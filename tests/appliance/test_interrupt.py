@@ -33,7 +33,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         pytest.param(signal.SIGTERM, False, id="SIGTERM"),
         pytest.param(signal.SIGINT, True, id="ctrl-c"),  # a terminal sends it to QEMU, too
-        pytest.param(signal.SIGINT, False, id="SIGINT"),
+        pytest.param(signal.SIGINT, False, id="SIGINT", marks=pytest.mark.all_boots),
     ],
 )
 def test_an_interrupted_apply_leaves_nothing(

@@ -130,7 +130,7 @@ def test_in_place_within_the_writing(image: Path, planned: str, marked: Marked) 
     assert marked.left() == []
 
 
-@pytest.mark.parametrize("seed", [1, 5])
+@pytest.mark.parametrize("seed", [1, pytest.param(5, marks=pytest.mark.all_boots)])
 def test_in_place_within_the_merging(image: Path, marked: Marked, seed: int) -> None:
     """Wholly old or wholly new; which of them, the instant decides."""
     before = sha256(image)

@@ -65,6 +65,7 @@ def _more(appliance: Appliance) -> None:
     appliance.write("/srv/one", b"hard")
 
 
+@pytest.mark.all_boots
 def test_whatever_is_done_to_a_machine_is_found(tmp_path: Path) -> None:
     script = "setfattr -n user.a -v 0x0001 /sysroot/etc/hostname; mknod /sysroot/srv/d c 1 3"
     (disk,) = text_disks.make(small_guest(ROOT, SECOND), tmp_path, finish=_more)
